@@ -1,0 +1,1 @@
+"""The databases: what each of them does in its own way."""

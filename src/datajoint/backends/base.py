@@ -1,0 +1,138 @@
+"""The contract of a database backend, in the verbs of the domain."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from ..declare import TableName, TableSpec
+from ..errors import DataJointError
+from ..sql.dialect import Dialect
+
+
+class Cursor(Protocol):
+    """The result of a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the statement changed."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the result's columns."""
+
+    def fetchone(self) -> tuple[Any, ...] | None: ...
+
+    def fetchall(self) -> list[tuple[Any, ...]]: ...
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
+
+
+class Backend(ABC):
+    """One session with a database.
+
+    Parameters
+    ----------
+    settings : mapping
+        The configuration, such as ``dj.config``; nothing is opened yet.
+    """
+
+    #: What the configuration calls it.
+    name: ClassVar[str]
+    dialect: ClassVar[Dialect]
+
+    @abstractmethod
+    def __init__(self, settings: Mapping[str, Any]) -> None: ...
+
+    # -- the session --------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """What the session is connected to, for people."""
+
+    @property
+    @abstractmethod
+    def user(self) -> str:
+        """``user@host`` as the database knows the session."""
+
+    @property
+    @abstractmethod
+    def session_id(self) -> int:
+        """Identifies the session among those of the database."""
+
+    @property
+    @abstractmethod
+    def is_connected(self) -> bool:
+        """Whether the session is open and answers."""
+
+    @abstractmethod
+    def connect(self) -> None:
+        """Open the session."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the session; harmless when it is closed."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Forget a session that belongs to the parent process, without closing it."""
+
+    # -- statements ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def execute(self, text: str, values: Sequence[Any] = ()) -> Cursor:
+        """Run one statement; errors are those of the driver."""
+
+    @abstractmethod
+    def execute_many(self, text: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Run one statement for each row of values and count the rows that changed."""
+
+    @abstractmethod
+    def map_error(self, error: Exception) -> DataJointError | None:
+        """Return the package's error for one of the driver, by its code; None for others."""
+
+    # -- transactions -------------------------------------------------------------------------
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Start a transaction that reads one consistent state of the database."""
+
+    @abstractmethod
+    def commit(self) -> None: ...
+
+    @abstractmethod
+    def rollback(self) -> None: ...
+
+    # -- schemas and tables -------------------------------------------------------------------
+
+    @abstractmethod
+    def schemas(self) -> list[str]:
+        """Name the schemas that the user can see."""
+
+    @abstractmethod
+    def create_schema(self, schema: str) -> None: ...
+
+    @abstractmethod
+    def drop_schema(self, schema: str) -> None:
+        """Drop a schema whose tables are dropped."""
+
+    @abstractmethod
+    def load_schema(self, schema: str) -> dict[str, TableSpec]:
+        """Read all tables of a schema, by name, in a fixed number of statements."""
+
+    @abstractmethod
+    def referring_schemas(self, schemas: Iterable[str]) -> set[str]:
+        """Name the schemas with foreign keys to any of these schemas."""
+
+    @abstractmethod
+    def create_table(self, spec: TableSpec) -> None:
+        """Create a table, unless another session has just created it."""
+
+    @abstractmethod
+    def drop_table(self, name: TableName) -> None: ...
+
+    @abstractmethod
+    def size_on_disk(self, name: TableName) -> int:
+        """Bytes that a table takes, with its indexes."""

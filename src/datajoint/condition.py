@@ -1,0 +1,373 @@
+"""What users restrict tables by, and how it becomes a condition of the algebra.
+
+Manual 8.6; ``Top`` as in DataJoint 0.14.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import DataJointError
+from .heading import Heading
+from .logging import logger
+from .settings import config
+from .sql import algebra
+from .sql.algebra import Condition, Relation
+from .sql.dialect import Dialect
+from .sql.fragment import Fragment, parse_fragment
+
+
+class AndList(list[Any]):
+    """Conditions that must all hold: ``A & dj.AndList([c1, c2])`` is ``A & c1 & c2``."""
+
+    def append(self, item: Any) -> None:
+        """Append a condition; the conditions of another ``AndList`` one by one."""
+        if isinstance(item, AndList):
+            self.extend(item)
+        else:
+            super().append(item)
+
+
+class Not:
+    """A condition that must not hold: ``A & dj.Not(cond)`` is ``A - cond``."""
+
+    def __init__(self, restriction: Any) -> None:
+        self.restriction = restriction
+
+    def __repr__(self) -> str:
+        return f"Not({self.restriction!r})"
+
+
+@dataclass(frozen=True)
+class Top:
+    """The first entities in an order.
+
+    Attributes
+    ----------
+    limit : int or None
+        How many entities; None for all, ordered.
+    order_by : str or sequence of str
+        Attributes, each with ``ASC`` or ``DESC`` where wanted; ``"KEY"`` stands for the primary
+        key.
+    offset : int
+        How many entities to pass over first.
+    """
+
+    limit: int | None = 1
+    order_by: str | Iterable[str] | None = "KEY"
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "offset"):
+            value = getattr(self, name)
+            if not (value is None and name == "limit") and not isinstance(value, (int, np.integer)):
+                raise TypeError(f"Top: {name} must be an integer, not {value!r}")
+            if value is not None and value < 0:
+                raise DataJointError(f"Top: {name} cannot be negative ({value})")
+        terms = self.order_by
+        if not isinstance(terms, str) and terms is not None:
+            object.__setattr__(self, "order_by", tuple(terms))
+
+
+class Queryable:
+    """Base of query expressions: what the layers below know of them."""
+
+    @property
+    def heading(self) -> Heading:
+        raise NotImplementedError
+
+    @property
+    def relation(self) -> Relation:
+        raise NotImplementedError
+
+
+class Universal:
+    """Base of ``dj.U``, which as a restriction holds for every entity."""
+
+
+def is_mapping_record(value: Any) -> bool:
+    """Tell whether a value is a record of a structured array."""
+    return isinstance(value, np.void) and value.dtype.names is not None
+
+
+def as_expression(value: Any) -> Any:
+    """Instantiate a table class; return anything else as it is."""
+    return value() if isinstance(value, type) and issubclass(value, Queryable) else value
+
+
+def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condition:
+    """Turn what a user restricts by into a condition.
+
+    Parameters
+    ----------
+    heading : Heading
+        Of the expression that is restricted.
+    condition
+        Anything listed in manual 8.6.1.
+    dialect : Dialect
+        Encodes the values.
+
+    Returns
+    -------
+    Condition
+
+    Raises
+    ------
+    UnknownAttributeError
+        When a text refers to an attribute that is not in the heading.
+    DataJointError
+        When the condition is of another kind, or a value cannot be one of its attribute.
+    """
+    condition = as_expression(condition)
+    if isinstance(condition, str):
+        return _written(heading, condition)
+    if isinstance(condition, Not):
+        return negate(make_condition(heading, condition.restriction, dialect))
+    if isinstance(condition, AndList):
+        return _all_of(make_condition(heading, part, dialect) for part in condition)
+    if isinstance(condition, (bool, np.bool_)):
+        return algebra.Constant(bool(condition))
+    if isinstance(condition, Universal):
+        return algebra.Constant(True)
+    if isinstance(condition, Mapping):
+        return _from_mapping(heading, condition, dialect)
+    if is_mapping_record(condition):
+        record = {name: condition[name] for name in condition.dtype.names}
+        return _from_mapping(heading, record, dialect)
+    if isinstance(condition, Queryable):
+        return _matching(heading, condition)
+    if isinstance(condition, Top):
+        raise DataJointError(
+            "dj.Top selects by position and is no condition of single entities; "
+            "use it directly, as in `query & dj.Top(5)`"
+        )
+    if type(condition).__name__ == "DataFrame":
+        condition = condition.to_records(index=any(condition.index.names))
+    if isinstance(condition, (Collection, np.ndarray)) and not isinstance(condition, bytes):
+        return _any_of(heading, condition, dialect)
+    raise DataJointError(
+        f"A table cannot be restricted by {condition!r} of type `{type(condition).__name__}`; use a "
+        "string, a mapping, a list of conditions, a table or query, a boolean, dj.AndList or dj.Not"
+    )
+
+
+def negate(condition: Condition) -> Condition:
+    """Return the complement of a condition: what is false or NULL."""
+    if isinstance(condition, algebra.Constant):
+        return algebra.Constant(not condition.value)
+    if isinstance(condition, algebra.Negation):
+        return condition.condition
+    return algebra.Negation(condition)
+
+
+def fragment_of(heading: Heading, text: str, what: str) -> Fragment:
+    """Parse a text of the user and check the attributes that it uses.
+
+    Parameters
+    ----------
+    heading : Heading
+    text : str
+    what : str
+        What the text is for, for the error.
+
+    Raises
+    ------
+    UnknownAttributeError
+        When it uses an attribute that is not in the heading.
+    """
+    fragment = parse_fragment(text)
+    for name in fragment.names:
+        if name not in heading:
+            raise heading.unknown(name, f" in the {what} {text!r}")
+    return fragment
+
+
+def _written(heading: Heading, text: str) -> Condition:
+    if not text.strip():
+        raise DataJointError("An empty string is no condition")
+    fragment = fragment_of(heading, text, "condition")
+    if fragment.aggregates:
+        raise DataJointError(
+            f"The condition {text!r} aggregates; compute the value with `aggr` and restrict by it"
+        )
+    return algebra.Written(fragment, heading.types)
+
+
+def _from_mapping(heading: Heading, mapping: Mapping[str, Any], dialect: Dialect) -> Condition:
+    unknown = [str(name) for name in mapping if name not in heading]
+    if unknown:
+        _report_unknown(heading, unknown)
+    return _all_of(
+        _equal(heading, name, value, dialect) for name, value in mapping.items() if name in heading
+    )
+
+
+def _report_unknown(heading: Heading, unknown: list[str]) -> None:
+    """Apply the setting ``strict_restrictions`` to the keys of a mapping that are ignored."""
+    strictness = config.get("strict_restrictions")
+    if strictness:
+        error = heading.unknown(unknown[0], " of the table that the mapping restricts")
+        if strictness == "error":
+            raise error
+        logger.warning(str(error))
+
+
+def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Condition:
+    value = as_expression(value)
+    if isinstance(value, (Queryable, Universal)):
+        raise DataJointError(f"Attribute `{name}` cannot be restricted by a query; restrict by it")
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return _any((_equal(heading, name, member, dialect) for member in value))
+    attribute = heading[name]
+    if attribute.is_blob:
+        raise DataJointError(f"Attribute `{name}` is a blob, by which nothing can be restricted")
+    if value is None or value is np.ma.masked or value != value:
+        return algebra.Equal(name, attribute.attribute_type, None)
+    try:
+        stored = dialect.encode(value, attribute.attribute_type)
+    except ValueError:
+        # A value that the type does not admit equals none: compare it as it is.
+        if not isinstance(value, (str, int, float)):
+            raise DataJointError(
+                f"Attribute `{name}` of type `{attribute.type}` cannot be compared with {value!r}"
+            ) from None
+        return _outside(name, attribute.attribute_type, value)
+    if attribute.attribute_type is None:
+        stored = _plain_value(value)
+    return algebra.Equal(name, attribute.attribute_type, stored)
+
+
+def _outside(name: str, type_: Any, value: Any) -> Condition:
+    return algebra.Equal(name, type_, str(value) if isinstance(value, str) else value)
+
+
+def _plain_value(value: Any) -> Any:
+    """Bring a value for a computed attribute of unknown type into one that a driver takes."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, (str, int, float, bytes)) else str(value)
+
+
+def _matching(heading: Heading, query: Queryable) -> Condition:
+    common = tuple(name for name in heading.names if name in query.heading)
+    return algebra.Matching(query.relation, common)
+
+
+def _all_of(conditions: Iterable[Condition]) -> Condition:
+    parts = []
+    for condition in conditions:
+        if isinstance(condition, algebra.Constant):
+            if not condition.value:
+                return condition
+        elif isinstance(condition, algebra.AllOf):
+            parts += condition.conditions
+        else:
+            parts.append(condition)
+    if len(parts) == 1:
+        return parts[0]
+    return algebra.AllOf(tuple(parts)) if parts else algebra.Constant(True)
+
+
+def _any(conditions: Iterable[Condition]) -> Condition:
+    parts = []
+    for condition in conditions:
+        if isinstance(condition, algebra.Constant):
+            if condition.value:
+                return condition
+        else:
+            parts.append(condition)
+    if len(parts) == 1:
+        return parts[0]
+    return algebra.AnyOf(tuple(_gather_keys(parts))) if parts else algebra.Constant(False)
+
+
+def _any_of(heading: Heading, members: Iterable[Any], dialect: Dialect) -> Condition:
+    return _any(make_condition(heading, member, dialect) for member in members)
+
+
+def _gather_keys(conditions: list[Condition]) -> list[Condition]:
+    """Gather equalities over the same attributes into one set of keys.
+
+    A long list of keys then travels as one parameter instead of as thousands of terms.
+    """
+    groups: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    types: dict[str, Any] = {}
+    others = []
+    for condition in conditions:
+        equalities = condition.conditions if isinstance(condition, algebra.AllOf) else (condition,)
+        if all(
+            isinstance(e, algebra.Equal) and isinstance(e.value, (str, int, float))
+            for e in equalities
+        ):
+            ordered = sorted(equalities, key=lambda e: e.attribute)  # type: ignore[union-attr]
+            names = tuple(e.attribute for e in ordered)  # type: ignore[union-attr]
+            types.update((e.attribute, e.type) for e in ordered)  # type: ignore[union-attr]
+            groups.setdefault(names, []).append(tuple(e.value for e in ordered))  # type: ignore[union-attr]
+        else:
+            others.append(condition)
+    sets: list[Condition] = [
+        algebra.OneOf(names, tuple(types[name] for name in names), tuple(dict.fromkeys(rows)))
+        for names, rows in groups.items()
+    ]
+    merged = sets + others
+    return [algebra.AnyOf(tuple(merged))] if len(merged) > 1 else merged
+
+
+_TERM = re.compile(r"(?P<by>.+?)(?:\s+(?P<direction>asc|desc))?", re.IGNORECASE | re.DOTALL)
+
+
+def make_order(
+    heading: Heading, order_by: str | Iterable[str] | None
+) -> tuple[algebra.Ordering, ...]:
+    """Turn what a user orders by into the terms of an order.
+
+    Parameters
+    ----------
+    heading : Heading
+    order_by : str or iterable of str, optional
+        Terms, also several in one string between commas: an attribute, ``KEY`` or an expression,
+        each with ``ASC`` or ``DESC`` where wanted.
+
+    Raises
+    ------
+    UnknownAttributeError
+        When a term uses an attribute that is not in the heading.
+    """
+    if order_by is None:
+        return ()
+    texts = [order_by] if isinstance(order_by, str) else list(order_by)
+    terms: list[algebra.Ordering] = []
+    for text in (part.strip() for whole in texts for part in _split_at_commas(whole)):
+        match = _TERM.fullmatch(text)
+        if match is None:
+            raise DataJointError(f"order_by: {text!r} names nothing to order by")
+        by, descending = match["by"].strip("`"), (match["direction"] or "").lower() == "desc"
+        if by == "KEY" and by not in heading:
+            terms += [algebra.Ordering(name, descending) for name in heading.primary_key]
+        elif by in heading:
+            terms.append(algebra.Ordering(by, descending))
+        else:
+            fragment = fragment_of(heading, match["by"], "order")
+            terms.append(algebra.Ordering(algebra.Computed(fragment, heading.types), descending))
+    return tuple(terms)
+
+
+def _split_at_commas(text: str) -> list[str]:
+    """Split at the commas outside parentheses and quotes."""
+    parts, depth, quote, start = [], 0, "", 0
+    for i, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"`":
+            quote = character
+        elif character in "()":
+            depth += 1 if character == "(" else -1
+        elif character == "," and not depth:
+            parts.append(text[start:i])
+            start = i + 1
+    return [*parts, text[start:]]

@@ -1,0 +1,258 @@
+"""The graph of foreign keys, and the orders that follow from it.
+
+Manual 5.9 and 5.10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+
+from .declare import ForeignKey, TableName, TableSpec
+from .errors import DataJointError, MissingTableError
+from .utils import get_master, split_full_table_name
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A foreign key between two tables.
+
+    Attributes
+    ----------
+    parent, child : str
+        Full table names.
+    attributes : dict
+        Attribute of the child → attribute of the parent.
+    primary : bool
+        Whether it lies in the primary key of the child.
+    multi : bool
+        Whether several entities of the child can refer to one of the parent.
+    """
+
+    parent: str
+    child: str
+    foreign_key: ForeignKey
+    primary: bool
+    multi: bool
+
+    @property
+    def attr_map(self) -> dict[str, str]:
+        """Attribute of the child → attribute of the parent."""
+        return dict(self.foreign_key.attributes)
+
+    @property
+    def aliased(self) -> bool:
+        """Whether the foreign key renames attributes."""
+        return self.foreign_key.renamed
+
+
+class Dependencies:
+    """The foreign keys among all tables of the database that the connection can see.
+
+    Parameters
+    ----------
+    read : callable
+        Reads the specifications of all tables, by full name; called when first needed and again
+        after :meth:`clear`.
+    """
+
+    def __init__(self, read: Callable[[], Mapping[str, TableSpec]]) -> None:
+        self._read = read
+        self._graph: Graph | None = None
+
+    def clear(self) -> None:
+        """Forget the graph, so that it is read again."""
+        self._graph = None
+
+    def load(self, force: bool = True) -> Graph:
+        """Read the graph.
+
+        Parameters
+        ----------
+        force : bool
+            Read it again even if it is known.
+        """
+        if force or self._graph is None:
+            self._graph = Graph(self._read())
+        return self._graph
+
+    @property
+    def nodes(self) -> Mapping[str, TableSpec]:
+        """Full table name → specification."""
+        return self.load(force=False).tables
+
+    def parents(self, table: str, primary: bool | None = None) -> dict[str, Edge]:
+        """Full names of the tables that a table refers to → one foreign key to each."""
+        return {edge.parent: edge for edge in self.load(False).edges_in(table, primary)}
+
+    def children(self, table: str, primary: bool | None = None) -> dict[str, Edge]:
+        """Full names of the tables that refer to a table → one foreign key of each."""
+        return {edge.child: edge for edge in self.load(False).edges_out(table, primary)}
+
+    def ancestors(self, table: str) -> list[str]:
+        """A table and all that it depends on, parents first."""
+        return self.load(False).ancestors(table)
+
+    def descendants(self, table: str) -> list[str]:
+        """A table and all that depend on it, parents first."""
+        return self.load(False).descendants(table)
+
+
+class Graph:
+    """The foreign keys among some tables.
+
+    Parameters
+    ----------
+    tables : mapping
+        Full table name → specification. References to other tables are left out.
+    """
+
+    def __init__(self, tables: Mapping[str, TableSpec]) -> None:
+        self.tables = dict(tables)
+        self.edges = [
+            _edge(spec, foreign_key)
+            for spec in self.tables.values()
+            for foreign_key in spec.foreign_keys
+            if foreign_key.parent.full in self.tables
+        ]
+
+    @cached_property
+    def _out(self) -> dict[str, list[Edge]]:
+        return _grouped(self.edges, lambda edge: edge.parent)
+
+    @cached_property
+    def _in(self) -> dict[str, list[Edge]]:
+        return _grouped(self.edges, lambda edge: edge.child)
+
+    def _check(self, table: str) -> None:
+        if table not in self.tables:
+            raise MissingTableError(f"Table {table} is not declared in the database")
+
+    def edges_out(self, table: str, primary: bool | None = None) -> list[Edge]:
+        """The foreign keys that refer to a table, from its children."""
+        self._check(table)
+        return [e for e in self._out.get(table, []) if primary is None or e.primary == primary]
+
+    def edges_in(self, table: str, primary: bool | None = None) -> list[Edge]:
+        """The foreign keys of a table, to its parents."""
+        self._check(table)
+        return [e for e in self._in.get(table, []) if primary is None or e.primary == primary]
+
+    def ancestors(self, table: str) -> list[str]:
+        """A table and all that it depends on, in topological order."""
+        return self.sorted(self._reach(table, lambda name: [e.parent for e in self.edges_in(name)]))
+
+    def descendants(self, table: str) -> list[str]:
+        """A table and all that depend on it, in topological order."""
+        return self.sorted(self._reach(table, lambda name: [e.child for e in self.edges_out(name)]))
+
+    def parts(self, table: str) -> list[str]:
+        """The part tables of a master, in topological order."""
+        return self.sorted(name for name in self.tables if get_master(name) == table)
+
+    def _reach(self, table: str, neighbours: Callable[[str], Iterable[str]]) -> set[str]:
+        self._check(table)
+        reached, pending = {table}, [table]
+        while pending:
+            for name in neighbours(pending.pop()):
+                if name not in reached:
+                    reached.add(name)
+                    pending.append(name)
+        return reached
+
+    def sorted(self, names: Iterable[str]) -> list[str]:
+        """Sort tables: parents before children, and parts right after their masters.
+
+        Raises
+        ------
+        DataJointError
+            When foreign keys form a cycle.
+        """
+        return topo_sort(names, self.edges)
+
+
+def _grouped(edges: Iterable[Edge], key: Callable[[Edge], str]) -> dict[str, list[Edge]]:
+    groups: dict[str, list[Edge]] = {}
+    for edge in edges:
+        groups.setdefault(key(edge), []).append(edge)
+    return groups
+
+
+def _edge(spec: TableSpec, foreign_key: ForeignKey) -> Edge:
+    attributes = set(foreign_key.child_attributes)
+    key = set(spec.heading.primary_key)
+    unique = attributes >= key or any(
+        index.unique and set(index.attributes) <= attributes
+        for index in spec.heading.secondary_indexes
+    )
+    return Edge(
+        foreign_key.parent.full,
+        spec.name.full,
+        foreign_key,
+        primary=attributes <= key,
+        multi=not unique,
+    )
+
+
+def topo_sort(names: Iterable[str], edges: Iterable[Edge]) -> list[str]:
+    """Sort tables: parents before children, and parts right after their masters.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Full table names.
+    edges : iterable of Edge
+        Foreign keys among them; others are ignored.
+
+    Raises
+    ------
+    DataJointError
+        When foreign keys form a cycle.
+    """
+    included = sorted(set(names))
+    # A master and its parts move as one group, so that they stay together.
+    group = {name: get_master(name) if get_master(name) in included else name for name in included}
+    within: dict[str, set[str]] = {name: set() for name in included}
+    between: dict[str, set[str]] = {name: set() for name in dict.fromkeys(group.values())}
+    for edge in edges:
+        if edge.parent in within and edge.child in within and edge.parent != edge.child:
+            within[edge.child].add(edge.parent)
+            if group[edge.parent] != group[edge.child]:
+                between[group[edge.child]].add(group[edge.parent])
+    try:
+        groups = _static_order(between)
+    except CycleError:  # groups depend on each other, though their tables do not
+        return _order_or_raise(within)
+    order = {name: i for i, name in enumerate(_order_or_raise(within))}
+    members: dict[str, list[str]] = {}
+    for name in included:
+        members.setdefault(group[name], []).append(name)
+    return [name for head in groups for name in sorted(members[head], key=order.__getitem__)]
+
+
+def _order_or_raise(predecessors: dict[str, set[str]]) -> list[str]:
+    try:
+        return _static_order(predecessors)
+    except CycleError as error:
+        raise DataJointError(
+            f"The foreign keys form a cycle: {' → '.join(map(str, error.args[1]))}"
+        ) from None
+
+
+def _static_order(predecessors: dict[str, set[str]]) -> list[str]:
+    """Sort topologically, names in alphabetical order where the edges leave a choice."""
+    sorter = TopologicalSorter(predecessors)
+    sorter.prepare()
+    ordered: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        ordered += ready
+        sorter.done(*ready)
+    return ordered
+
+
+def table_name(full_table_name: str) -> TableName:
+    """Read a full table name."""
+    return TableName(*split_full_table_name(full_table_name))

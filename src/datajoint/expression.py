@@ -1,0 +1,725 @@
+"""Query expressions: the operators of the relational algebra, and what fetches their results.
+
+Expressions are immutable: every operator makes a new one, whose heading is known at once and
+which is run only when something is fetched. Manual chapter 8.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import fetch as fetching
+from . import preview
+from .condition import (
+    AndList,
+    Not,
+    Queryable,
+    Top,
+    Universal,
+    as_expression,
+    fragment_of,
+    make_condition,
+    make_order,
+    negate,
+)
+from .errors import DataJointError
+from .heading import Attribute, Heading
+from .settings import config
+from .sql import algebra
+from .sql.algebra import Relation
+from .sql.select import Writer
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+Expression = TypeVar("Expression", bound="QueryExpression")
+
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+class QueryExpression(Queryable):
+    """A query: a table, or what operators made of tables.
+
+    Operators: ``&`` and ``-`` restrict, ``*`` joins, ``proj`` projects, ``aggr`` aggregates and
+    ``+`` unites. ``^`` and ``@`` restrict and join without checking join compatibility.
+    """
+
+    _connection: Connection | None = None
+    _heading: Heading | None = None
+    _relation: Relation | None = None
+    _restriction: tuple[Any, ...] = ()
+
+    @classmethod
+    def _make(cls, connection: Connection, heading: Heading, relation: Relation) -> QueryExpression:
+        expression = cls()
+        expression._connection = connection
+        expression._heading = heading
+        expression._relation = relation
+        return expression
+
+    # -- what an expression is ------------------------------------------------------------------
+
+    @property
+    def connection(self) -> Connection:
+        """The connection to the database."""
+        assert self._connection is not None
+        return self._connection
+
+    @property
+    def heading(self) -> Heading:
+        """The attributes of the result."""
+        assert self._heading is not None
+        return self._heading
+
+    @property
+    def relation(self) -> Relation:
+        """The expression as a value of the algebra."""
+        assert self._relation is not None
+        return self._relation
+
+    @property
+    def primary_key(self) -> list[str]:
+        """The names of the attributes that identify an entity of the result."""
+        return self.heading.primary_key
+
+    @property
+    def restriction(self) -> AndList:
+        """The conditions, as given, by which this expression itself was restricted."""
+        return AndList(self._restriction)
+
+    def make_sql(self, fields: Iterable[str] | None = None) -> str:
+        """Show the statement that fetches the result, with its values in place.
+
+        Parameters
+        ----------
+        fields : iterable of str, optional
+            The attributes to select; all of them by default.
+        """
+        names = self.heading.names if fields is None else list(fields)
+        return str(Writer(self.connection.dialect).select(self.relation, names))
+
+    # -- restriction ----------------------------------------------------------------------------
+
+    def restrict(
+        self: Expression, restriction: Any, semantic_check: bool = True
+    ) -> Expression:
+        """Select the entities that meet a condition; the same as ``self & restriction``.
+
+        Parameters
+        ----------
+        restriction
+            A string, mapping, list, table, query, boolean, ``AndList``, ``Not``, ``Top``,
+            ``DataFrame`` or record: manual 8.6.
+        semantic_check : bool
+            Whether a query must be join-compatible.
+
+        Returns
+        -------
+        QueryExpression
+            Of the same class: a restricted table is a table.
+
+        Raises
+        ------
+        DataJointError
+            When the restriction is none of these, or the query is not join-compatible.
+        """
+        restriction = as_expression(restriction)
+        if isinstance(restriction, Top):
+            return self._sliced(restriction)
+        if semantic_check:
+            self._check_compatible(restriction)
+        condition = make_condition(self.heading, restriction, self.connection.dialect)
+        if condition == algebra.Constant(True):
+            return self
+        return self._restricted(condition, restriction)
+
+    def _restricted(
+        self: Expression, condition: algebra.Condition, restriction: Any
+    ) -> Expression:
+        result = copy.copy(self)
+        result._relation = algebra.Restriction(self.relation, condition)
+        result._restriction = (*self._restriction, restriction)
+        return result
+
+    def _sliced(self: Expression, top: Top) -> Expression:
+        order = make_order(self.heading, top.order_by)
+        result = copy.copy(self)
+        result._relation = algebra.Slice(self.relation, order, top.limit, top.offset)
+        result._restriction = (*self._restriction, top)
+        return result
+
+    def _check_compatible(self, restriction: Any) -> None:
+        """Check every query inside a restriction for join compatibility."""
+        restriction = as_expression(restriction)
+        if isinstance(restriction, Not):
+            self._check_compatible(restriction.restriction)
+        elif isinstance(restriction, QueryExpression):
+            check_join_compatible(self, restriction)
+        elif isinstance(restriction, (list, tuple, set, frozenset)):
+            for member in restriction:
+                self._check_compatible(member)
+
+    def __and__(self: Expression, restriction: Any) -> Expression:
+        """Restrict: ``A & cond`` has the entities of A that meet the condition."""
+        return self.restrict(restriction)
+
+    def __xor__(self: Expression, restriction: Any) -> Expression:
+        """Restrict without checking join compatibility."""
+        return self.restrict(restriction, semantic_check=False)
+
+    def __sub__(self: Expression, restriction: Any) -> Expression:
+        """Exclude: ``A - cond`` has the entities of A that do not meet the condition."""
+        restriction = as_expression(restriction)
+        if isinstance(restriction, Top):
+            raise DataJointError("dj.Top cannot be excluded; restrict by it with `&`")
+        self._check_compatible(restriction)
+        condition = make_condition(self.heading, restriction, self.connection.dialect)
+        return self._restricted(negate(condition), Not(restriction))
+
+    def __neg__(self) -> Not:
+        return Not(self)
+
+    __invert__ = __neg__
+
+    # -- join -----------------------------------------------------------------------------------
+
+    def join(
+        self, other: Any, semantic_check: bool = True, left: bool = False
+    ) -> QueryExpression:
+        """Combine the matching entities of two expressions; the same as ``self * other``.
+
+        Parameters
+        ----------
+        other : QueryExpression, table class or dj.U
+        semantic_check : bool
+            Whether the operands must be join-compatible (manual 8.5.3).
+        left : bool
+            Keep the entities of ``self`` without a match, the attributes of ``other`` being NULL.
+
+        Returns
+        -------
+        QueryExpression
+            Its primary key is the union of the primary keys of the operands.
+
+        Raises
+        ------
+        DataJointError
+            When an attribute of the same name is secondary in both operands.
+        """
+        other = as_expression(other)
+        if isinstance(other, U):
+            return other * self
+        if not isinstance(other, QueryExpression):
+            raise DataJointError(
+                f"A table can be joined with a table or a query, not with {other!r}"
+            )
+        if semantic_check:
+            check_join_compatible(self, other)
+        heading = self.heading.joined(other.heading, outer=left)
+        common = tuple(name for name in self.heading.names if name in other.heading)
+        relation = algebra.Join(self.relation, other.relation, common, outer=left)
+        return QueryExpression._make(self.connection, heading, relation)
+
+    def __mul__(self, other: Any) -> QueryExpression:
+        """Join: ``A * B`` has all matching combinations of the entities of both."""
+        return self.join(other)
+
+    def __matmul__(self, other: Any) -> QueryExpression:
+        """Join without checking join compatibility."""
+        return self.join(other, semantic_check=False)
+
+    # -- projection -----------------------------------------------------------------------------
+
+    def proj(self, *attributes: str | EllipsisType, **named_attributes: str) -> QueryExpression:
+        """Select, rename and compute attributes. The primary key is always included.
+
+        Parameters
+        ----------
+        *attributes
+            Names of attributes; ``...`` for all secondary ones; ``'-name'`` to leave one out.
+        **named_attributes
+            ``new='old'`` renames; ``new='expression'`` computes.
+
+        Returns
+        -------
+        QueryExpression
+            With the same entities.
+
+        Raises
+        ------
+        UnknownAttributeError
+            When an attribute is not in the heading.
+        DataJointError
+            When two attributes get the same name, or one of the primary key is left out.
+        """
+        columns, heading = project(self.heading, self.heading, attributes, named_attributes)
+        for _, column in columns:
+            if isinstance(column, algebra.Computed) and column.fragment.aggregates:
+                raise DataJointError(
+                    f"`proj` cannot aggregate, as in {column.fragment.text!r}; use `aggr`"
+                )
+        if [name for name, _ in columns] == self.heading.names and all(
+            name == column for name, column in columns
+        ):
+            relation = self.relation
+        else:
+            relation = algebra.Projection(self.relation, columns)
+        return QueryExpression._make(self.connection, heading, relation)
+
+    # -- aggregation ----------------------------------------------------------------------------
+
+    def aggr(
+        self,
+        group: Any,
+        *attributes: str | EllipsisType,
+        keep_all_rows: bool = False,
+        **named_attributes: str,
+    ) -> QueryExpression:
+        """Compute attributes from the matching entities of another expression.
+
+        Parameters
+        ----------
+        group : QueryExpression or table class
+            What is aggregated.
+        *attributes
+            Attributes of ``self`` to include, as in :meth:`proj`.
+        keep_all_rows : bool
+            Keep the entities without a match: ``count(*)`` is 1 for them, and ``count`` of an
+            attribute of ``group`` is 0.
+        **named_attributes
+            ``new='expression'``, which may aggregate the attributes of ``group``.
+
+        Returns
+        -------
+        Aggregation
+            With the primary key of ``self``.
+
+        Raises
+        ------
+        UnknownAttributeError
+            When an attribute is in neither heading.
+        DataJointError
+            When the operands are not join-compatible.
+
+        Notes
+        -----
+        Manual 8.9. Without ``keep_all_rows``, entities without a match are left out.
+        """
+        group = as_expression(group)
+        if isinstance(group, EllipsisType) or isinstance(group, str):
+            raise DataJointError("The first argument of `aggr` is the table or query to aggregate")
+        joined = self.join(group, left=keep_all_rows)
+        columns, heading = project(self.heading, joined.heading, attributes, named_attributes)
+        relation = algebra.Aggregation(
+            joined.relation, tuple(self.primary_key), frozenset(self.heading.names), columns
+        )
+        return Aggregation._make(self.connection, heading, relation)
+
+    aggregate = aggr
+
+    # -- union ----------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> QueryExpression:
+        """Unite: ``A + B`` has the entities of both, matched by primary key (manual 8.10).
+
+        Raises
+        ------
+        DataJointError
+            When the primary keys differ, or the operands share a secondary attribute.
+        """
+        other = as_expression(other)
+        if not isinstance(other, QueryExpression):
+            raise DataJointError(f"A table can be united with a table or query, not with {other!r}")
+        return Union._unite(self, other)
+
+    # -- fetch ----------------------------------------------------------------------------------
+
+    def fetch(
+        self,
+        *attrs: Any,
+        offset: int | None = None,
+        limit: int | None = None,
+        order_by: str | Iterable[str] | None = None,
+        format: str | None = None,  # noqa: A002 - the name that users know
+        as_dict: bool | None = None,
+        squeeze: bool = False,
+        download_path: str = ".",
+    ) -> Any:
+        """Fetch the result.
+
+        Parameters
+        ----------
+        *attrs : str
+            The attributes to fetch, each into a variable of its own; ``"KEY"`` gives the primary
+            keys as dicts. All attributes by default.
+        offset, limit : int, optional
+            Pass over the first entities, and fetch so many.
+        order_by : str or iterable of str, optional
+            As in ``"name DESC"``; ``"KEY"`` stands for the primary key.
+        format : {"array", "frame"}, optional
+            What is returned when no attributes are given: a structured array (default), or a
+            pandas ``DataFrame`` indexed by the primary key.
+        as_dict : bool, optional
+            Return a list of dicts.
+        squeeze : bool
+            Remove singleton dimensions from arrays in blobs.
+        download_path : str
+            Where attached files are saved.
+
+        Returns
+        -------
+        numpy.ndarray, pandas.DataFrame, list of dict, or list of arrays
+
+        Raises
+        ------
+        DataJointError
+            When an attribute is unknown or the arguments contradict each other.
+
+        Notes
+        -----
+        Manual 8.3.
+        """
+        query = self._ordered(order_by, limit, offset)
+        if format is None and not attrs and not as_dict:
+            format = config["fetch_format"]
+        return fetching.fetch(query, attrs, format, as_dict, squeeze=squeeze)
+
+    def fetch1(self, *attrs: Any, squeeze: bool = False, download_path: str = ".") -> Any:
+        """Fetch the only entity of the result.
+
+        Parameters
+        ----------
+        *attrs : str
+            The attributes to fetch; all of them, as a dict, by default.
+        squeeze : bool
+            Remove singleton dimensions from arrays in blobs.
+        download_path : str
+            Where attached files are saved.
+
+        Returns
+        -------
+        dict, value or tuple of values
+
+        Raises
+        ------
+        DataJointError
+            When the result has no entity or several.
+
+        Notes
+        -----
+        Manual 8.3.2.
+        """
+        return fetching.fetch1(self, attrs, squeeze=squeeze)
+
+    def head(self, limit: int = 25, **fetch_kwargs: Any) -> Any:
+        """Fetch the first entities by primary key."""
+        return self.fetch(order_by="KEY", limit=limit, **fetch_kwargs)
+
+    def tail(self, limit: int = 25, **fetch_kwargs: Any) -> Any:
+        """Fetch the last entities by primary key, in its order."""
+        return self.fetch(order_by="KEY DESC", limit=limit, **fetch_kwargs)[::-1]
+
+    def _ordered(
+        self: Expression,
+        order_by: str | Iterable[str] | None,
+        limit: int | None,
+        offset: int | None,
+    ) -> Expression:
+        if order_by is None and limit is None and not offset:
+            return self
+        return self & Top(limit, "KEY" if order_by is None else order_by, offset or 0)
+
+    def __len__(self) -> int:
+        """Count the entities of the result."""
+        ((count,),) = self.connection.execute(
+            Writer(self.connection.dialect).count(self.relation)
+        ).fetchall()
+        return int(count)
+
+    def __bool__(self) -> bool:
+        """Tell whether the result has any entity."""
+        ((found,),) = self.connection.execute(
+            Writer(self.connection.dialect).exists(self.relation)
+        ).fetchall()
+        return bool(found)
+
+    def __contains__(self, item: Any) -> bool:
+        """Tell whether restricting by the item, such as a key, leaves any entity."""
+        return bool(self & item)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Iterate over the entities as dicts (manual 8.4)."""
+        return fetching.iterate(self)
+
+    # -- preview --------------------------------------------------------------------------------
+
+    def preview(self, limit: int | None = None, width: int | None = None) -> str:
+        """Show the first entities as text, as ``repr`` does.
+
+        Parameters
+        ----------
+        limit, width : int, optional
+            How many entities, and how wide a column is at the most: settings ``display.limit``
+            and ``display.width`` by default.
+        """
+        return preview.preview(self, limit, width)
+
+    def __repr__(self) -> str:
+        return preview.preview(self, None, None)
+
+    def _repr_html_(self) -> str:
+        return preview.repr_html(self)
+
+
+class Aggregation(QueryExpression):
+    """What ``aggr`` makes."""
+
+
+class Union(QueryExpression):
+    """What ``+`` makes."""
+
+    @classmethod
+    def _unite(cls, left: QueryExpression, right: QueryExpression) -> QueryExpression:
+        if set(left.primary_key) != set(right.primary_key):
+            raise DataJointError(
+                "The operands of a union must have the same primary key; they have "
+                f"({', '.join(left.primary_key)}) and ({', '.join(right.primary_key)})"
+            )
+        shared = [n for n in left.heading.secondary_attributes if n in right.heading]
+        if shared:
+            renamed = ", ".join(f"other_{name}='{name}'" for name in shared)
+            raise DataJointError(
+                f"The operands of a union must not share secondary attributes: {', '.join(shared)};"
+                f" rename or leave them out in one of them, as in `.proj({renamed})`"
+            )
+        heading = left.heading.joined(right.heading, outer=True)
+        key = set(left.primary_key)
+        heading = heading.derived(
+            a if a.name in key else replace(a, nullable=True) for a in heading.all_attributes
+        )
+        relation = algebra.Union_(
+            left.relation,
+            right.relation,
+            tuple(left.primary_key),
+            tuple(left.heading.secondary_attributes),
+            tuple(right.heading.secondary_attributes),
+        )
+        return cls._make(left.connection, heading, relation)
+
+
+class U(Universal):
+    """A universal set: all possible entities with some attributes (manual 8.11).
+
+    ``dj.U('a', 'b') & query`` has the distinct values of ``a`` and ``b`` in the query;
+    ``dj.U('a').aggr(query, …)`` aggregates for each distinct ``a``; ``dj.U('a') * query`` makes
+    ``a`` a part of the primary key.
+
+    Parameters
+    ----------
+    *primary_key : str
+        The attributes.
+    """
+
+    def __init__(self, *primary_key: str) -> None:
+        self._primary_key = tuple(dict.fromkeys(primary_key))
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        return self._primary_key
+
+    def _check(self, query: Any, verb: str) -> QueryExpression:
+        query = as_expression(query)
+        if not isinstance(query, QueryExpression):
+            raise DataJointError(f"dj.U can be {verb} a table or a query, not {query!r}")
+        for name in self._primary_key:
+            if name not in query.heading:
+                raise query.heading.unknown(name, " of the query that dj.U refers to")
+        return query
+
+    def __and__(self, other: Any) -> QueryExpression:
+        query = self._check(other, "restricted by")
+        attributes = [
+            replace(query.heading[name], in_key=True, autoincrement=False)
+            for name in self._primary_key
+        ]
+        relation: Relation
+        if set(query.primary_key) <= set(self._primary_key) and query.primary_key:
+            relation = algebra.Projection(
+                query.relation, tuple((name, name) for name in self._primary_key)
+            )
+        else:
+            relation = algebra.Distinct(query.relation, self._primary_key)
+        heading = query.heading.derived(attributes)
+        return QueryExpression._make(query.connection, heading, relation)
+
+    def __mul__(self, other: Any) -> QueryExpression:
+        query = self._check(other, "joined with")
+        key = [*query.primary_key, *(n for n in self._primary_key if n not in query.primary_key)]
+        rest = [name for name in query.heading.names if name not in key]
+        heading = query.heading.derived(
+            replace(query.heading[name], in_key=name in key) for name in key + rest
+        )
+        return QueryExpression._make(query.connection, heading, query.relation)
+
+    def join(self, other: Any, left: bool = False) -> QueryExpression:
+        """Join with a query; the same as ``self * other``."""
+        if left:
+            raise DataJointError("dj.U has all possible entities: it cannot be joined from the left")
+        return self * other
+
+    def __sub__(self, other: Any) -> QueryExpression:
+        raise DataJointError("Nothing can be excluded from dj.U: the result would be infinite")
+
+    def aggr(
+        self, group: Any, keep_all_rows: bool = False, **named_attributes: str
+    ) -> QueryExpression:
+        """Aggregate for each distinct combination of the attributes.
+
+        Parameters
+        ----------
+        group : QueryExpression or table class
+            What is aggregated; it has the attributes.
+        **named_attributes
+            ``new='expression'``.
+
+        Returns
+        -------
+        Aggregation
+            One entity for all of ``group``, even if it is empty, for ``dj.U()``.
+        """
+        if keep_all_rows:
+            raise DataJointError("keep_all_rows has no meaning for the infinite dj.U")
+        query = self._check(group, "aggregated over")
+        own = query.heading.derived(
+            replace(query.heading[name], in_key=True) for name in self._primary_key
+        )
+        columns, heading = project(own, query.heading, (), named_attributes)
+        relation = algebra.Aggregation(
+            query.relation, self._primary_key, frozenset(self._primary_key), columns
+        )
+        return Aggregation._make(query.connection, heading, relation)
+
+    aggregate = aggr
+
+    def __repr__(self) -> str:
+        return f"dj.U({', '.join(map(repr, self._primary_key))})"
+
+
+def check_join_compatible(left: QueryExpression, right: QueryExpression) -> None:
+    """Check that no attribute is secondary in both operands (manual 8.5.3).
+
+    Raises
+    ------
+    DataJointError
+        Names the attributes and the projection that resolves the conflict.
+    """
+    secondary = [
+        name
+        for name in left.heading.secondary_attributes
+        if name in right.heading and name not in right.heading.primary_key
+    ]
+    if secondary:
+        names = ", ".join(f"`{name}`" for name in secondary)
+        renamed = ", ".join(f"other_{name}='{name}'" for name in secondary)
+        raise DataJointError(
+            f"Cannot match two queries on {names}, secondary in both. "
+            "If they mean different things, rename or leave them out in one of the queries, as in "
+            f"`.proj(..., {renamed})` or `.proj()`; to match on them all the same, use `@` "
+            "instead of `*` and `^` instead of `&`"
+        )
+
+
+def project(
+    heading: Heading,
+    namespace: Heading,
+    attributes: Iterable[str | EllipsisType],
+    named: Mapping[str, str],
+) -> tuple[tuple[tuple[str, algebra.Column], ...], Heading]:
+    """Work out the columns and the heading of a projection.
+
+    Parameters
+    ----------
+    heading : Heading
+        Whose attributes are selected and renamed.
+    namespace : Heading
+        The attributes that computations may use.
+    attributes, named
+        As given to ``proj``.
+
+    Returns
+    -------
+    columns : tuple
+        Attribute of the result → attribute of the source, or computation.
+    heading : Heading
+        Of the result: attributes keep their places, and computed ones come last.
+    """
+    selected = _selected(heading, attributes)
+    renamed: dict[str, list[str]] = {}
+    computed: dict[str, str] = {}
+    for new, text in named.items():
+        if not isinstance(text, str):
+            raise DataJointError(
+                f"`{new}` must be given an attribute or an expression as a string, not {text!r}"
+            )
+        if not _NAME.fullmatch(new):
+            raise DataJointError(f"`{new}` is no valid name for an attribute")
+        old = text.strip().strip("`")
+        if old in heading:
+            renamed.setdefault(old, []).append(new)
+        else:
+            computed[new] = text
+    columns: list[tuple[str, algebra.Column]] = []
+    result: list[Attribute] = []
+    for name, attribute in heading.attributes.items():
+        new_names = renamed.get(name, [])
+        if name in selected.given or (name in selected.implied and not new_names):
+            new_names = [name, *(new for new in new_names if new != name)]
+        for new in new_names:
+            columns.append((new, name))
+            result.append(replace(attribute, name=new))
+    for new, text in computed.items():
+        fragment = fragment_of(namespace, text, f"computation of `{new}` by")
+        columns.append((new, algebra.Computed(fragment, namespace.types)))
+        type_ = fragment.result_type(namespace.types)
+        result.append(
+            Attribute(
+                new, type_, nullable=True, comment="calculated attribute", expression=text
+            )
+        )
+    names = [name for name, _ in columns]
+    for name in names:
+        if names.count(name) > 1:
+            raise DataJointError(
+                f"Two attributes of the projection would be named `{name}`; choose another name"
+            )
+    return tuple(columns), heading.derived(result)
+
+
+class _Selected:
+    """The attributes that a projection selects by name, and those that come along."""
+
+    def __init__(self, given: set[str], implied: set[str]) -> None:
+        self.given, self.implied = given, implied
+
+
+def _selected(heading: Heading, attributes: Iterable[str | EllipsisType]) -> _Selected:
+    given: set[str] = set()
+    implied = set(heading.primary_key)
+    excluded: set[str] = set()
+    for attribute in attributes:
+        if attribute is ...:
+            implied |= set(heading.names)
+        elif not isinstance(attribute, str):
+            raise DataJointError(f"`proj` takes names of attributes, not {attribute!r}")
+        elif attribute.startswith("-"):
+            excluded.add(heading[attribute[1:].strip()].name)
+        else:
+            given.add(heading[attribute.strip("`")].name)
+    for name in excluded & set(heading.primary_key):
+        raise DataJointError(f"`{name}` cannot be left out: it is in the primary key")
+    return _Selected(given - excluded, implied - excluded)

@@ -1,0 +1,232 @@
+"""The relational algebra as immutable values: expressions and conditions without any SQL.
+
+A query expression of the user is a tree of these nodes, each of which refers to attributes by
+name. :mod:`datajoint.sql.select` writes such a tree as one statement of a dialect.
+
+Manual 8.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Union
+
+from ..types import AttributeType
+from .fragment import Fragment
+
+Types = Mapping[str, "AttributeType | None"]
+
+# -- conditions -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Constant:
+    """True or false for every entity."""
+
+    value: bool
+
+
+@dataclass(frozen=True)
+class Written:
+    """A condition written by the user as SQL."""
+
+    fragment: Fragment
+    types: Types
+
+
+@dataclass(frozen=True)
+class Equal:
+    """An attribute has a value; None stands for NULL."""
+
+    attribute: str
+    type: AttributeType | None
+    value: Any
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Several attributes jointly have one of several combinations of values, none of them NULL."""
+
+    attributes: tuple[str, ...]
+    types: tuple[AttributeType | None, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Matching:
+    """A matching entity exists in another relation."""
+
+    relation: Relation
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """All of the conditions hold."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """At least one of the conditions holds."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class Negation:
+    """The condition does not hold: it is false, or NULL."""
+
+    condition: Condition
+
+
+Condition = Union[Constant, Written, Equal, OneOf, Matching, AllOf, AnyOf, Negation]
+
+
+def attributes_of(condition: Condition) -> frozenset[str]:
+    """Collect the attributes that a condition refers to."""
+    if isinstance(condition, Written):
+        return frozenset(condition.fragment.names)
+    if isinstance(condition, Equal):
+        return frozenset([condition.attribute])
+    if isinstance(condition, (OneOf, Matching)):
+        return frozenset(condition.attributes)
+    if isinstance(condition, (AllOf, AnyOf)):
+        return frozenset[str]().union(*map(attributes_of, condition.conditions))
+    if isinstance(condition, Negation):
+        return attributes_of(condition.condition)
+    return frozenset()
+
+
+def refers_to_relations(condition: Condition) -> bool:
+    """Tell whether a condition depends on the contents of any relation."""
+    if isinstance(condition, (AllOf, AnyOf)):
+        return any(map(refers_to_relations, condition.conditions))
+    if isinstance(condition, Negation):
+        return refers_to_relations(condition.condition)
+    return isinstance(condition, Matching)
+
+
+# -- relations ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A table of the database.
+
+    Attributes
+    ----------
+    schema, name : str
+    attributes : tuple of str
+    indexed : frozenset of str
+        The attributes with which an index begins.
+    """
+
+    schema: str
+    name: str
+    attributes: tuple[str, ...]
+    indexed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """The entities that meet a condition."""
+
+    source: Relation
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class Computed:
+    """An attribute computed by an expression that the user wrote."""
+
+    fragment: Fragment
+    types: Types
+
+
+#: An attribute of a projection: the name of one of the source, or a computation.
+Column = Union[str, Computed]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Attributes selected, renamed and computed. The entities stay the same."""
+
+    source: Relation
+    columns: tuple[tuple[str, Column], ...]
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """The distinct combinations of some attributes: a universal set restricted by a relation."""
+
+    source: Relation
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Join:
+    """The matching pairs of entities; ``outer`` keeps those of the left without a match."""
+
+    left: Relation
+    right: Relation
+    on: tuple[str, ...]
+    outer: bool = False
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """Attributes computed for each group of a relation.
+
+    Attributes
+    ----------
+    source : Relation
+        What is grouped: for ``A.aggr(B, …)``, the join of A and B.
+    by : tuple of str
+        The attributes that identify a group.
+    given : frozenset of str
+        The attributes that have one value in each group: those of A.
+    columns
+        The attributes of the result.
+    """
+
+    source: Relation
+    by: tuple[str, ...]
+    given: frozenset[str]
+    columns: tuple[tuple[str, Column], ...]
+
+
+@dataclass(frozen=True)
+class Union_:
+    """All entities of both operands, matched by key; missing attributes are NULL."""
+
+    left: Relation
+    right: Relation
+    key: tuple[str, ...]
+    left_attributes: tuple[str, ...]
+    right_attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """One term of an order."""
+
+    by: Column
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The first entities in an order; ``limit`` None means all of them."""
+
+    source: Relation
+    order: tuple[Ordering, ...]
+    limit: int | None = None
+    offset: int = 0
+
+
+Relation = Union[
+    Stored, Restriction, Projection, Distinct, Join, Aggregation, Union_, Slice
+]

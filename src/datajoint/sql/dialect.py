@@ -1,0 +1,120 @@
+"""What differs between the SQL of the databases, as data: flags, tables and few functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..types import AttributeType
+from .fragment import Fragment, Translate
+from .text import SQL
+
+
+def identity(value: Any) -> Any:
+    """Return the value as it is: the database and Python agree on it."""
+    return value
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How the values of a category of types are stored.
+
+    Attributes
+    ----------
+    declaration : callable
+        Attribute type → SQL type of the column.
+    check : callable
+        Attribute type and quoted column name → the condition that the values must meet, or "".
+    encode : callable
+        Canonical value (see :mod:`datajoint.types`) and its type → what the driver takes.
+    decode : callable or None
+        What the driver gives, never None → canonical value; None when they are the same.
+    """
+
+    declaration: Callable[[Any], str]
+    check: Callable[[Any, str], str] = lambda type_, column: ""
+    encode: Callable[[Any, Any], Any] = lambda value, type_: value
+    decode: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The SQL of a database.
+
+    Attributes
+    ----------
+    name : str
+    quote_mark : str
+        Encloses identifiers.
+    placeholder : str
+        Stands for a bound value.
+    qualify : callable
+        Quoting function, schema and table name → the quoted name of the table.
+    translate : Translate
+        Writes a user's fragment in this dialect.
+    storage : mapping
+        Category of types → how its values are stored.
+    encode_literal : callable
+        The value of a literal in a fragment, and the type of what it is compared with (None when
+        unknown) → what is bound.
+    key_set : callable
+        Rows of encoded values, and the number of values in each → a subquery that lists them,
+        carried by one parameter.
+    plans_exists : bool
+        Whether the planner turns every correlated ``EXISTS`` into a semijoin, with an index or
+        without.
+    """
+
+    name: str
+    quote_mark: str
+    placeholder: str
+    qualify: Callable[[Callable[[str], str], str, str], str]
+    translate: Translate
+    storage: Mapping[str, Storage]
+    encode_literal: Callable[[Any, AttributeType | None], Any]
+    key_set: Callable[[list[tuple[Any, ...]], int], SQL]
+    plans_exists: bool
+
+    def quote(self, name: str) -> str:
+        """Quote an identifier: the only place where names become SQL."""
+        return self.quote_mark + name.replace(self.quote_mark, self.quote_mark * 2) + self.quote_mark
+
+    def table(self, schema: str, name: str) -> str:
+        """Name a table of a schema, quoted."""
+        return self.qualify(self.quote, schema, name)
+
+    def encode(self, value: Any, type_: AttributeType | None) -> Any:
+        """Bring a user's value of an attribute into the form that the driver takes.
+
+        Raises
+        ------
+        ValueError
+            Says why the type does not admit the value.
+        """
+        if value is None or type_ is None:
+            return value
+        return self.storage[type_.category].encode(type_.encode(value), type_)
+
+    def decoder(self, type_: AttributeType | None) -> Callable[[Any], Any] | None:
+        """Return what decodes the stored values of a type; None when they need no decoding."""
+        return None if type_ is None else self.storage[type_.category].decode
+
+    def fragment(
+        self,
+        fragment: Fragment,
+        attribute: Callable[[str], SQL],
+        types: Mapping[str, AttributeType | None],
+    ) -> SQL:
+        """Write a user's condition or expression.
+
+        Parameters
+        ----------
+        fragment : Fragment
+        attribute : callable
+            Attribute name → its SQL.
+        types : mapping
+            Attribute name → its type.
+        """
+        template = fragment.template(self.name, self.translate, types)
+        return fragment.render(template, attribute, self.encode_literal)

@@ -1,0 +1,537 @@
+"""Conditions and expressions that users write, in the MySQL flavour, on every database.
+
+A fragment is parsed by sqlglot into a tree, which tells the attributes that it uses, and written
+again in the dialect of the database as a :class:`Template`: text with gaps for the attributes and
+for the literals. Literals are lifted out before, so that a loop over ids parses and translates
+one text once, and become bound parameters.
+
+Manual 8.6.4, 8.8.3, 8.9.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Union
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from ..errors import QuerySyntaxError
+from ..types import AttributeType, parse_type
+from .text import SQL, Param
+
+_LITERAL = re.compile(
+    r"""
+    '(?:[^'\\]|\\.|'')*'
+    | "(?:[^"\\]|\\.|"")*"
+    | `[^`]*`
+    | (?<![\w.$@])(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
+
+#: Where a literal is only a value, so that another value gives the same translation.
+_PLAIN_PARENTS = (
+    exp.EQ,
+    exp.NEQ,
+    exp.GT,
+    exp.GTE,
+    exp.LT,
+    exp.LTE,
+    exp.NullSafeEQ,
+    exp.In,
+    exp.Between,
+    exp.Like,
+    exp.RegexpLike,
+    exp.Add,
+    exp.Sub,
+    exp.Mul,
+    exp.Div,
+    exp.Mod,
+    exp.Coalesce,
+    exp.If,
+    exp.Case,
+)
+_COMPARISONS = (
+    exp.EQ,
+    exp.NEQ,
+    exp.GT,
+    exp.GTE,
+    exp.LT,
+    exp.LTE,
+    exp.NullSafeEQ,
+    exp.In,
+    exp.Between,
+)
+_VOLATILE = (exp.Rand, exp.Uuid)
+
+# Marks that stand in a generated text for an attribute and for a literal.
+_ATTRIBUTE_MARK, _LITERAL_MARK = "\x02", "\x03"
+_MARKS = re.compile(
+    f"[\"`]{_ATTRIBUTE_MARK}(?P<attribute>[^{_ATTRIBUTE_MARK}]+){_ATTRIBUTE_MARK}[\"`]"
+    f"|(?P<quote>'?){_LITERAL_MARK}(?P<literal>\\d+)f?{_LITERAL_MARK}'?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A gap for an attribute."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A gap for a literal: its position, and the type of what it is compared with."""
+
+    index: int
+    compared_with: AttributeType | None
+
+
+#: A fragment in the text of a dialect.
+Template = tuple[Union[str, Attribute, Literal], ...]
+
+#: What a dialect makes of a tree: its text.
+Translate = Callable[[exp.Expression, Mapping[str, "AttributeType | None"]], str]
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A condition or an expression written by the user, parsed.
+
+    Attributes
+    ----------
+    text : str
+        As written.
+    names : tuple of str
+        The attributes that it uses, each once, in order.
+    aggregates : bool
+        Whether it contains an aggregating function.
+    volatile : bool
+        Whether it may give another value each time, as ``rand()``.
+    """
+
+    text: str
+    shape: _Shape
+    literals: tuple[Any, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.shape.names
+
+    @property
+    def aggregates(self) -> bool:
+        return self.shape.aggregates
+
+    @property
+    def volatile(self) -> bool:
+        return self.shape.volatile
+
+    def result_type(self, types: Mapping[str, AttributeType | None]) -> AttributeType | None:
+        """Infer the type of the result from the types of the attributes; None when unknown."""
+        return infer(self.shape.tree, types)
+
+    def template(
+        self, name: str, translate: Translate, types: Mapping[str, AttributeType | None]
+    ) -> Template:
+        """Write the fragment in a dialect.
+
+        Parameters
+        ----------
+        name : str
+            The dialect, for the cache.
+        translate : callable
+            Writes a tree in the dialect.
+        types : mapping
+            The types of the attributes.
+        """
+        used = {attribute: types.get(attribute) for attribute in self.names}
+        return _template(self.shape, name, translate, tuple(used.items()))
+
+    def render(
+        self,
+        template: Template,
+        attribute: Callable[[str], SQL],
+        literal: Callable[[Any, AttributeType | None], Any],
+    ) -> SQL:
+        """Fill the gaps of a template.
+
+        Parameters
+        ----------
+        template : Template
+            From :meth:`template`.
+        attribute : callable
+            The SQL of an attribute.
+        literal : callable
+            What is bound for a literal, given the type that it is compared with.
+        """
+        return SQL(
+            *(
+                part
+                if isinstance(part, str)
+                else attribute(part.name)
+                if isinstance(part, Attribute)
+                else Param(literal(self.literals[part.index], part.compared_with))
+                for part in template
+            )
+        )
+
+
+def parse_fragment(text: str) -> Fragment:
+    """Parse a condition or an expression.
+
+    Parameters
+    ----------
+    text : str
+        One SQL expression in the MySQL flavour: double quotes enclose strings.
+
+    Raises
+    ------
+    QuerySyntaxError
+        When the text is not one expression.
+    """
+    pieces: list[str] = []
+    literals: list[Any] = []
+    end = 0
+    for match in _LITERAL.finditer(text):
+        token = match.group()
+        if token[0] == "`":
+            continue
+        value = _unquote(token) if token[0] in "'\"" else _number(token)
+        pieces += text[end : match.start()], "\0", type(value).__name__, "\0"
+        literals.append(value)
+        end = match.end()
+    pieces.append(text[end:])
+    skeleton = "".join(pieces)
+    fixed = _fixed_literals.get(skeleton)
+    if fixed is None:
+        shape, fixed = _parse_shape(text)
+        if len(_fixed_literals) > 10_000:
+            _fixed_literals.clear()
+            _shapes.clear()
+        _fixed_literals[skeleton] = fixed
+        _shapes[skeleton, tuple(literals[i] for i in fixed)] = shape
+        return Fragment(text, shape, tuple(literals))
+    key = skeleton, tuple(literals[i] for i in fixed)
+    known = _shapes.get(key)
+    if known is None:
+        known = _shapes[key] = _parse_shape(text)[0]
+    return Fragment(text, known, tuple(literals))
+
+
+#: Text without its literals → the literals that the translation depends on, by position.
+_fixed_literals: dict[str, tuple[int, ...]] = {}
+_shapes: dict[tuple[str, tuple[Any, ...]], _Shape] = {}
+
+
+class _Shape:
+    """A parsed text with marks in the place of its plain literals; compared by identity."""
+
+    __slots__ = ("aggregates", "names", "tree", "volatile")
+
+    def __init__(self, tree: exp.Expression) -> None:
+        columns = [c for c in tree.find_all(exp.Column, bfs=False) if _is_attribute(c)]
+        self.tree = tree
+        self.names = tuple(dict.fromkeys(column.name for column in columns))
+        self.aggregates = any(not _windowed(node) for node in tree.find_all(exp.AggFunc))
+        self.volatile = tree.find(*_VOLATILE) is not None
+
+
+def _windowed(node: exp.Expression) -> bool:
+    return isinstance(node.parent, exp.Window)
+
+
+def _is_attribute(column: exp.Column) -> bool:
+    return not isinstance(column.this, exp.Star) and column.find_ancestor(exp.Subquery) is None
+
+
+def _parse_shape(text: str) -> tuple[_Shape, tuple[int, ...]]:
+    """Parse a text, and tell which of its literals must stay in the tree."""
+    prefix = "SELECT "
+    tree = _parse_tree(prefix, text)
+    positions = {
+        match.start() + len(prefix): i
+        for i, match in enumerate(m for m in _LITERAL.finditer(text) if m.group()[0] != "`")
+    }
+    fixed = set(positions.values())
+    for node in list(tree.find_all(exp.Literal)):
+        index = positions.get(node.meta.get("start", -1))
+        if index is not None and isinstance(_context(node), _PLAIN_PARENTS):
+            kind = "f" if not (node.is_string or node.is_int) else ""
+            node.set("this", f"{_LITERAL_MARK}{index}{kind}{_LITERAL_MARK}")
+            fixed.discard(index)
+    return _Shape(tree), tuple(sorted(fixed))
+
+
+def _context(node: exp.Expression) -> exp.Expression | None:
+    """Return what a literal is part of, past parentheses and signs."""
+    parent = node.parent
+    while isinstance(parent, (exp.Paren, exp.Neg, exp.Tuple)):
+        parent = parent.parent
+    return parent
+
+
+def _parse_tree(prefix: str, text: str) -> exp.Expression:
+    try:
+        statements = sqlglot.parse(prefix + text, dialect="mysql")
+    except SqlglotError as error:
+        detail = error.errors[0] if getattr(error, "errors", None) else {}
+        raise QuerySyntaxError(_syntax_message(prefix, text, detail, str(error))) from None
+    except RecursionError:
+        raise QuerySyntaxError(f"The expression nests too deeply: {text[:100]!r}…") from None
+    statement = statements[0] if len(statements) == 1 else None
+    if (
+        not isinstance(statement, exp.Select)
+        or len(statement.expressions) != 1
+        or any(value for key, value in statement.args.items() if key not in ("expressions", "kind"))
+    ):
+        raise QuerySyntaxError(f"Expected one SQL expression, found {text!r}")
+    tree: exp.Expression = statement.expressions[0]
+    if isinstance(tree, (exp.Alias, exp.Star)):
+        raise QuerySyntaxError(
+            f"Expected one SQL expression, found {text!r}"
+            + ("; an operator is missing" if isinstance(tree, exp.Alias) else "")
+        )
+    # Keep the root inside a parent, so that any node, the root too, can be replaced.
+    return exp.Paren(this=tree.pop())
+
+
+def _syntax_message(prefix: str, text: str, detail: Mapping[str, Any], message: str) -> str:
+    description = str(detail.get("description") or message.splitlines()[0]).rstrip(".")
+    if description.startswith("Required keyword"):
+        description = "something is missing"
+    column = detail.get("col")
+    caret = ""
+    if detail.get("line") == 1 and column is not None and "\n" not in text:
+        highlight = len(str(detail.get("highlight") or " "))
+        caret = "\n    " + " " * max(0, int(column) - highlight - len(prefix)) + "^"
+    return f"The SQL expression is not valid ({description}):\n    {text}{caret}"
+
+
+def _unquote(token: str) -> str:
+    quote, body = token[0], token[1:-1].replace(token[0] * 2, token[0])
+    del quote
+    if "\\" not in body:
+        return body
+
+    def unescape(match: re.Match[str]) -> str:
+        character = match.group(1)
+        if character in "%_":  # escapes of LIKE
+            return match.group()
+        return _ESCAPES.get(character, character)
+
+    return re.sub(r"\\(.)", unescape, body, flags=re.DOTALL)
+
+
+def _number(token: str) -> int | float:
+    return int(token) if token.isdigit() else float(token)
+
+
+@lru_cache(maxsize=10_000)
+def _template(
+    shape: _Shape,
+    name: str,
+    translate: Translate,
+    types: tuple[tuple[str, AttributeType | None], ...],
+) -> Template:
+    types_of = dict(types)
+    tree = shape.tree.copy()
+    compared: dict[str, AttributeType | None] = {}
+    for node in tree.find_all(exp.Literal):
+        if node.name.startswith(_LITERAL_MARK):
+            compared[node.name.strip(f"{_LITERAL_MARK}f")] = _compared_with(node, types_of)
+    for column in list(tree.find_all(exp.Column)):
+        if _is_attribute(column):
+            marked = f"{_ATTRIBUTE_MARK}{column.name}{_ATTRIBUTE_MARK}"
+            column.replace(exp.column(exp.to_identifier(marked, quoted=True)))
+    text = translate(tree, {f"{_ATTRIBUTE_MARK}{k}{_ATTRIBUTE_MARK}": v for k, v in types})
+    parts: list[str | Attribute | Literal] = []
+    end = 0
+    for match in _MARKS.finditer(text):
+        parts.append(text[end : match.start()])
+        if match["attribute"]:
+            parts.append(Attribute(match["attribute"]))
+        else:
+            parts.append(Literal(int(match["literal"]), compared.get(match["literal"])))
+        end = match.end()
+    parts.append(text[end:])
+    return tuple(part for part in parts if part != "")
+
+
+def _compared_with(
+    literal: exp.Literal, types: Mapping[str, AttributeType | None]
+) -> AttributeType | None:
+    """Find the type of the expression that a literal is compared with."""
+    parent = _context(literal)
+    if not isinstance(parent, _COMPARISONS):
+        return None
+    operands = [parent.this, *(parent.args.get(k) for k in ("expression", "low", "high"))]
+    for operand in operands:
+        if isinstance(operand, exp.Expression) and literal not in operand.find_all(exp.Literal):
+            found = infer(operand, types)
+            if found is not None:
+                return found
+    return None
+
+
+# -- types of results -----------------------------------------------------------------------------
+
+_BIGINT = parse_type("bigint")
+_DOUBLE = parse_type("double")
+_DATE = parse_type("date")
+_DATETIME = parse_type("datetime")
+_TEXT = parse_type("varchar(65535)")
+
+_RESULTS: tuple[tuple[tuple[type[exp.Expression], ...], AttributeType], ...] = (
+    (
+        (
+            exp.Count,
+            exp.Predicate,
+            exp.Connector,
+            exp.Not,
+            exp.Boolean,
+            exp.IntDiv,
+            exp.DateDiff,
+            exp.TimestampDiff,
+            exp.Year,
+            exp.Month,
+            exp.Day,
+            exp.Hour,
+            exp.Minute,
+            exp.Second,
+            exp.DayOfWeek,
+            exp.DayOfMonth,
+            exp.DayOfYear,
+            exp.Week,
+            exp.Quarter,
+            exp.Length,
+            exp.Floor,
+            exp.Ceil,
+            exp.Extract,
+        ),
+        _BIGINT,
+    ),
+    ((exp.Avg, exp.Div, exp.Stddev, exp.StddevPop, exp.Variance, exp.VariancePop), _DOUBLE),
+    ((exp.Rand, exp.Sqrt, exp.Exp, exp.Ln, exp.Log, exp.Pow), _DOUBLE),
+    ((exp.CurrentDate, exp.TsOrDsToDate, exp.Date, exp.LastDay), _DATE),
+    ((exp.CurrentTimestamp, exp.UtcTimestamp), _DATETIME),
+    (
+        (
+            exp.Concat,
+            exp.ConcatWs,
+            exp.Upper,
+            exp.Lower,
+            exp.Substring,
+            exp.Trim,
+            exp.GroupConcat,
+            exp.Left,
+            exp.Right,
+            exp.Replace,
+            exp.TimeToStr,
+        ),
+        _TEXT,
+    ),
+)
+_SAME_AS_ARGUMENT = (
+    exp.Max,
+    exp.Min,
+    exp.AnyValue,
+    exp.Paren,
+    exp.Coalesce,
+    exp.Greatest,
+    exp.Least,
+    exp.Neg,
+    exp.Abs,
+    exp.Distinct,
+    exp.Nullif,
+)
+
+
+def infer(
+    node: exp.Expression, types: Mapping[str, AttributeType | None]
+) -> AttributeType | None:
+    """Infer the type of an expression from the types of its attributes.
+
+    Parameters
+    ----------
+    node : sqlglot expression
+    types : mapping
+        Attribute name → type.
+
+    Returns
+    -------
+    AttributeType or None
+        None when the type is not known.
+    """
+    if isinstance(node, exp.Column):
+        return types.get(node.name)
+    if isinstance(node, exp.Literal):
+        return _TEXT if node.is_string else _number_type(node.name)
+    if isinstance(node, (exp.If, exp.Case)):
+        branches = [b for b in (node.args.get("true"), node.args.get("false")) if b is not None]
+        branches += [case.args["true"] for case in node.args.get("ifs", ())]
+        branches += [node.args["default"]] if node.args.get("default") is not None else []
+        return _first_known(branches, types)
+    if isinstance(node, exp.Cast):
+        return _cast_type(node.to.sql("mysql"))
+    if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Mod)):
+        return _arithmetic_type(infer(node.left, types), infer(node.right, types))
+    if isinstance(node, exp.Sum):
+        return _arithmetic_type(infer(node.this, types), _BIGINT)
+    if isinstance(node, _SAME_AS_ARGUMENT):
+        return _first_known([node.this, *node.expressions], types)
+    if isinstance(node, (exp.DateAdd, exp.DateSub)):
+        return _interval_sum_type(infer(node.this, types), str(node.args.get("unit", "")))
+    for classes, result in _RESULTS:
+        if isinstance(node, classes):
+            return result
+    if isinstance(node, exp.Round):
+        argument = infer(node.this, types)
+        return argument if argument is not None and argument.category == "integer" else _DOUBLE
+    return None
+
+
+def _number_type(text: str) -> AttributeType:
+    return _DOUBLE if set(text) & set(".eEf") else _BIGINT
+
+
+def _first_known(
+    nodes: list[exp.Expression], types: Mapping[str, AttributeType | None]
+) -> AttributeType | None:
+    for node in nodes:
+        if isinstance(node, exp.Expression):
+            found = infer(node, types)
+            if found is not None:
+                return found
+    return None
+
+
+def _arithmetic_type(left: AttributeType | None, right: AttributeType | None) -> AttributeType:
+    whole = ("integer", "bool", "year")
+    both = all(side is not None and side.category in whole for side in (left, right))
+    return _BIGINT if both else _DOUBLE
+
+
+def _interval_sum_type(start: AttributeType | None, unit: str) -> AttributeType | None:
+    if start is not None and start.category == "date":
+        days = unit.strip("'\"").upper().rstrip("S") in ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
+        return _DATE if days else _DATETIME
+    return start
+
+
+def _cast_type(text: str) -> AttributeType | None:
+    name = text.lower()
+    if name.startswith(("signed", "unsigned", "bigint", "int", "ubigint")):
+        return _BIGINT
+    if name.startswith(("char", "varchar", "text", "nchar")):
+        return _TEXT
+    if name.startswith("timestamp"):
+        return _DATETIME
+    if name.startswith(("double", "float", "date", "decimal", "time")):
+        return parse_type(name)
+    return None

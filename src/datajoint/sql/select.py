@@ -1,0 +1,408 @@
+"""Writing relational expressions as SQL: one statement for one expression.
+
+A relation is visited from the outside in, with the set of attributes that are needed of it, so
+that whatever nobody needs is never selected. Restrictions, projections and joins merge into one
+SELECT; a subquery is made only where the meaning needs it: below a join or a second grouping, and
+around a slice that is used further. Aliases are numbered in the order of the visit, so that the
+same expression always gives the same text.
+
+Manual 8.13.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+
+from . import algebra
+from .algebra import Condition, Relation
+from .dialect import Dialect
+from .text import SQL, Param, conjunction, join, parenthesized
+
+Attributes = Callable[[str], SQL]
+
+
+@dataclass
+class _Select:
+    """A SELECT statement in the making.
+
+    Attributes
+    ----------
+    source : SQL
+        What stands after FROM.
+    columns : dict
+        Attribute → the SQL that computes it in this statement.
+    tables : int
+        How many tables and subqueries ``source`` joins.
+    where : list of SQL
+        Conditions on the rows of the source.
+    group_by : list of SQL, or None
+        None: not grouped; empty: all rows form one group.
+    given : frozenset of str
+        In a grouped statement, the attributes that have one value in each group.
+    having : list of SQL
+        Conditions on the groups.
+    volatile : frozenset of str
+        Attributes that may differ each time they are computed.
+    indexed : frozenset of str
+        Attributes with which an index of the only table begins.
+    """
+
+    source: SQL
+    columns: dict[str, SQL]
+    tables: int = 1
+    where: list[SQL] = field(default_factory=list)
+    group_by: list[SQL] | None = None
+    given: frozenset[str] = frozenset()
+    having: list[SQL] = field(default_factory=list)
+    order: list[SQL] = field(default_factory=list)
+    limit: int | None = None
+    offset: int = 0
+    volatile: frozenset[str] = frozenset()
+    indexed: frozenset[str] = frozenset()
+
+    @property
+    def sliced(self) -> bool:
+        return bool(self.order or self.limit is not None or self.offset)
+
+    @property
+    def plain(self) -> bool:
+        """Whether further joins and conditions can merge into the statement."""
+        return self.group_by is None and not self.sliced
+
+    def operand(self, name: str) -> SQL:
+        """Return the SQL of an attribute as it can stand inside an expression."""
+        column = self.columns[name]
+        return column if _is_column(column) else parenthesized(column)
+
+
+class Writer:
+    """Writes one statement.
+
+    Parameters
+    ----------
+    dialect : Dialect
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._aliases = 0
+
+    # -- statements -------------------------------------------------------------------------------
+
+    def select(self, relation: Relation, attributes: Iterable[str]) -> SQL:
+        """Select attributes of a relation, in this order."""
+        names = list(attributes)
+        return self._emit(self._visit(relation, frozenset(names)), names)
+
+    def count(self, relation: Relation) -> SQL:
+        """Count the entities of a relation."""
+        statement = self._visit(relation, frozenset())
+        if not statement.plain:
+            statement = self._nest(statement, [])
+        return SQL("SELECT COUNT(*)", self._body(statement))
+
+    def exists(self, relation: Relation) -> SQL:
+        """Tell whether a relation has any entity: 1 or 0."""
+        return SQL("SELECT ", self._exists(self._visit(relation, frozenset())))
+
+    def where(self, condition: Condition, attribute: Attributes) -> SQL:
+        """Write a condition alone, for UPDATE and DELETE."""
+        return self._condition(condition, attribute)
+
+    # -- relations --------------------------------------------------------------------------------
+
+    @singledispatchmethod
+    def _visit(self, relation: Relation, needed: frozenset[str]) -> _Select:
+        raise TypeError(f"{relation!r} is no relation")
+
+    @_visit.register
+    def _(self, relation: algebra.Stored, needed: frozenset[str]) -> _Select:
+        alias = self._alias()
+        return _Select(
+            source=SQL(f"{self.dialect.table(relation.schema, relation.name)} AS {alias}"),
+            columns={
+                name: SQL(f"{alias}.{self.dialect.quote(name)}")
+                for name in relation.attributes
+                if name in needed
+            },
+            indexed=relation.indexed,
+        )
+
+    @_visit.register
+    def _(self, relation: algebra.Restriction, needed: frozenset[str]) -> _Select:
+        used = algebra.attributes_of(relation.condition)
+        statement = self._visit(relation.source, needed | used)
+        if statement.sliced or used & statement.volatile:
+            statement = self._nest(statement, sorted(needed | used))
+        condition = self._condition(relation.condition, statement.operand)
+        if statement.group_by is None or used <= statement.given:
+            statement.where.append(condition)
+        else:
+            statement.having.append(condition)
+        return statement
+
+    @_visit.register
+    def _(self, relation: algebra.Projection, needed: frozenset[str]) -> _Select:
+        columns = {name: column for name, column in relation.columns if name in needed}
+        used = frozenset[str]().union(*map(_names, columns.values()))
+        statement = self._visit(relation.source, used)
+        if any(_names(c) & statement.volatile for c in columns.values() if not isinstance(c, str)):
+            statement = self._nest(statement, sorted(used))
+        statement.volatile = _volatile(columns, statement.volatile)
+        statement.given = frozenset(
+            name for name, column in columns.items() if _names(column) <= statement.given
+        )
+        statement.columns = {name: self._column(c, statement) for name, c in columns.items()}
+        return statement
+
+    @_visit.register
+    def _(self, relation: algebra.Distinct, needed: frozenset[str]) -> _Select:
+        statement = self._plain(relation.source, frozenset(relation.attributes))
+        statement.columns = {name: statement.columns[name] for name in relation.attributes}
+        statement.group_by = list(statement.columns.values())
+        statement.given = frozenset(relation.attributes)
+        if not relation.attributes:
+            statement.having = [SQL("COUNT(*) > 0")]
+        return statement
+
+    @_visit.register
+    def _(self, relation: algebra.Join, needed: frozenset[str]) -> _Select:
+        wanted = needed | frozenset(relation.on)
+        left = self._plain(relation.left, wanted)
+        right = self._plain(relation.right, wanted - (frozenset(left.columns) - set(relation.on)))
+        if relation.outer and (right.tables > 1 or not all(map(_is_column, right.columns.values()))):
+            right = self._nest(right, sorted(right.columns))
+        conditions = [
+            SQL(left.operand(name), " = ", right.operand(name)) for name in relation.on
+        ] + (right.where if relation.outer else [])
+        nested = parenthesized(right.source) if right.tables > 1 else right.source
+        return _Select(
+            source=SQL(
+                left.source,
+                " LEFT JOIN " if relation.outer else " JOIN ",
+                nested,
+                " ON ",
+                conjunction(conditions or [SQL("TRUE")]),
+            ),
+            columns=right.columns | left.columns,
+            tables=left.tables + right.tables,
+            where=left.where + ([] if relation.outer else right.where),
+            volatile=left.volatile | right.volatile,
+        )
+
+    @_visit.register
+    def _(self, relation: algebra.Aggregation, needed: frozenset[str]) -> _Select:
+        columns = {name: column for name, column in relation.columns if name in needed}
+        used = frozenset(relation.by).union(*map(_names, columns.values()))
+        statement = self._plain(relation.source, used)
+        statement.group_by = [statement.columns[name] for name in relation.by]
+        statement.given = frozenset(
+            name
+            for name, column in columns.items()
+            if _names(column) <= relation.given
+            and (isinstance(column, str) or not column.fragment.aggregates)
+        )
+        if not relation.by and relation.given:
+            statement.having = [SQL("COUNT(*) > 0")]
+        statement.columns = {name: self._column(c, statement) for name, c in columns.items()}
+        statement.indexed = frozenset()
+        return statement
+
+    @_visit.register
+    def _(self, relation: algebra.Union_, needed: frozenset[str]) -> _Select:
+        key = list(relation.key)
+        left = [name for name in relation.left_attributes if name in needed]
+        right = [name for name in relation.right_attributes if name in needed]
+        if not left and not right:
+            text = SQL(
+                self._operand(relation.left, key), " UNION ", self._operand(relation.right, key)
+            )
+        else:
+            matched = algebra.Join(relation.left, relation.right, relation.key, outer=True)
+            rest = algebra.Restriction(
+                relation.right,
+                algebra.Negation(algebra.Matching(relation.left, relation.key)),
+            )
+            text = SQL(
+                self._operand(matched, key + left + right),
+                " UNION ALL ",
+                self._operand(rest, key + left + right, frozenset(left)),
+            )
+        return self._subquery(text, key + left + right)
+
+    @_visit.register
+    def _(self, relation: algebra.Slice, needed: frozenset[str]) -> _Select:
+        ordered = frozenset[str]().union(*(_names(term.by) for term in relation.order))
+        statement = self._visit(relation.source, needed | ordered)
+        if statement.sliced:
+            statement = self._nest(statement, sorted(needed | ordered))
+        statement.order = [
+            SQL(self._column(term.by, statement), " DESC" if term.descending else "")
+            for term in relation.order
+        ]
+        statement.limit, statement.offset = relation.limit, relation.offset
+        return statement
+
+    # -- parts of a statement ---------------------------------------------------------------------
+
+    def _alias(self) -> str:
+        self._aliases += 1
+        return f"t{self._aliases}"
+
+    def _plain(self, relation: Relation, needed: frozenset[str]) -> _Select:
+        """Visit an operand that is merged into a larger statement, nested where it must be."""
+        statement = self._visit(relation, needed)
+        return statement if statement.plain else self._nest(statement, sorted(statement.columns))
+
+    def _operand(
+        self, relation: Relation, names: list[str], absent: frozenset[str] = frozenset()
+    ) -> SQL:
+        """Write an operand of UNION, with NULL for the attributes that it does not have."""
+        statement = self._visit(relation, frozenset(names) - absent)
+        if statement.sliced:
+            statement = self._nest(statement, sorted(statement.columns))
+        statement.columns |= {name: SQL("NULL") for name in absent}
+        return self._emit(statement, names)
+
+    def _nest(self, statement: _Select, names: Iterable[str]) -> _Select:
+        """Make a statement the subquery of another."""
+        names = [name for name in names if name in statement.columns]
+        return self._subquery(self._emit(statement, names), names)
+
+    def _subquery(self, text: SQL, names: Iterable[str]) -> _Select:
+        alias = self._alias()
+        return _Select(
+            source=SQL("(", text, f") AS {alias}"),
+            columns={name: SQL(f"{alias}.{self.dialect.quote(name)}") for name in names},
+        )
+
+    def _column(self, column: algebra.Column, source: _Select) -> SQL:
+        if isinstance(column, str):
+            return source.columns[column]
+        return self.dialect.fragment(column.fragment, source.operand, column.types)
+
+    def _emit(self, statement: _Select, names: list[str]) -> SQL:
+        columns = [
+            statement.columns[name]
+            if _is_column(statement.columns[name], self.dialect.quote(name))
+            else SQL(statement.columns[name], f" AS {self.dialect.quote(name)}")
+            for name in names
+        ]
+        return SQL("SELECT ", join(", ", columns or [SQL("1")]), self._body(statement))
+
+    def _body(self, statement: _Select) -> SQL:
+        parts = [SQL(" FROM ", statement.source)]
+        if statement.where:
+            parts.append(SQL(" WHERE ", conjunction(statement.where)))
+        if statement.group_by:
+            parts.append(SQL(" GROUP BY ", join(", ", statement.group_by)))
+        if statement.having:
+            parts.append(SQL(" HAVING ", conjunction(statement.having)))
+        if statement.order:
+            parts.append(SQL(" ORDER BY ", join(", ", statement.order)))
+        if statement.limit is not None:
+            parts.append(SQL(" LIMIT ", Param(statement.limit)))
+        elif statement.offset:
+            parts.append(SQL(f" LIMIT {2**63 - 1}"))
+        if statement.offset:
+            parts.append(SQL(" OFFSET ", Param(statement.offset)))
+        return SQL(*parts)
+
+    # -- conditions -------------------------------------------------------------------------------
+
+    @singledispatchmethod
+    def _condition(self, condition: Condition, attribute: Attributes) -> SQL:
+        raise TypeError(f"{condition!r} is no condition")
+
+    @_condition.register
+    def _(self, condition: algebra.Constant, attribute: Attributes) -> SQL:
+        return SQL("TRUE" if condition.value else "FALSE")
+
+    @_condition.register
+    def _(self, condition: algebra.Written, attribute: Attributes) -> SQL:
+        return self.dialect.fragment(condition.fragment, attribute, condition.types)
+
+    @_condition.register
+    def _(self, condition: algebra.Equal, attribute: Attributes) -> SQL:
+        column = attribute(condition.attribute)
+        if condition.value is None:
+            return SQL(column, " IS NULL")
+        return SQL(column, " = ", Param(condition.value))
+
+    @_condition.register
+    def _(self, condition: algebra.OneOf, attribute: Attributes) -> SQL:
+        values = self.dialect.key_set(list(condition.rows), len(condition.attributes))
+        return SQL(self._row(condition.attributes, attribute), " IN (", values, ")")
+
+    @_condition.register
+    def _(self, condition: algebra.Matching, attribute: Attributes) -> SQL:
+        return self._matching(condition, attribute, negated=False)
+
+    @_condition.register
+    def _(self, condition: algebra.AllOf, attribute: Attributes) -> SQL:
+        parts = [self._condition(part, attribute) for part in condition.conditions]
+        return conjunction(parts or [SQL("TRUE")])
+
+    @_condition.register
+    def _(self, condition: algebra.AnyOf, attribute: Attributes) -> SQL:
+        parts = [self._condition(part, attribute) for part in condition.conditions]
+        return join(" OR ", map(parenthesized, parts)) if parts else SQL("FALSE")
+
+    @_condition.register
+    def _(self, condition: algebra.Negation, attribute: Attributes) -> SQL:
+        if isinstance(condition.condition, algebra.Matching):
+            return self._matching(condition.condition, attribute, negated=True)
+        return SQL("(", self._condition(condition.condition, attribute), ") IS NOT TRUE")
+
+    def _matching(
+        self, condition: algebra.Matching, attribute: Attributes, *, negated: bool
+    ) -> SQL:
+        """Write a semijoin, or an antijoin, which a NULL on either side never empties.
+
+        A correlated EXISTS needs an index to be fast where the planner makes no semijoin of it;
+        without one, IN over an uncorrelated subquery is as fast as one pass over both sides.
+        """
+        names = condition.attributes
+        inner = self._plain(condition.relation, frozenset(names))
+        if not names or self.dialect.plans_exists or inner.indexed & frozenset(names):
+            inner.where += [SQL(inner.operand(n), " = ", attribute(n)) for n in names]
+            exists = self._exists(inner)
+            return SQL("NOT ", exists) if negated else exists
+        members = SQL(self._row(names, attribute), " IN (", self._emit(inner, list(names)), ")")
+        return SQL("(", members, ") IS NOT TRUE") if negated else members
+
+    def _exists(self, statement: _Select) -> SQL:
+        return SQL("EXISTS (SELECT 1", self._body(statement), ")")
+
+    @staticmethod
+    def _row(names: Iterable[str], attribute: Attributes) -> SQL:
+        columns = [attribute(name) for name in names]
+        return columns[0] if len(columns) == 1 else parenthesized(join(", ", columns))
+
+
+def _is_column(sql: SQL, name: str = "") -> bool:
+    """Tell whether SQL is a bare column of a table or subquery: one of that (quoted) name."""
+    (first, *rest) = sql.chunks
+    return (
+        not rest
+        and isinstance(first, str)
+        and re.match(r"t\d+\.", first) is not None
+        and (not name or first.endswith(f".{name}"))
+    )
+
+
+def _names(column: algebra.Column) -> frozenset[str]:
+    return frozenset([column] if isinstance(column, str) else column.fragment.names)
+
+
+def _volatile(
+    columns: Mapping[str, algebra.Column], source: frozenset[str]
+) -> frozenset[str]:
+    return frozenset(
+        name
+        for name, column in columns.items()
+        if (column in source if isinstance(column, str) else column.fragment.volatile)
+    )

@@ -1,0 +1,418 @@
+"""The SQL of SQLite: how types are stored and enforced, and how fragments are written.
+
+SQLite enforces no column types of its own, so each type is a CHECK constraint. Functions of MySQL
+that SQLite lacks keep their names here; the backend registers them on its connections.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from sqlglot import exp
+from sqlglot.dialects.sqlite import SQLite
+from sqlglot.errors import ErrorLevel
+
+from ..types import AttributeType, DateTime, Enum, Float, Integer, String, Time, to_datetime
+from ..types import Decimal as DecimalType
+from ..types import parse_type
+from .dialect import Dialect, Storage
+from .fragment import infer
+from .text import SQL, Param, literal
+
+# -- types ----------------------------------------------------------------------------------------
+
+_MAX_INTEGER = 2**63 - 1
+
+
+def _integer_check(type_: Integer, column: str) -> str:
+    high = min(type_.high, _MAX_INTEGER)
+    return f"typeof({column}) = 'integer' AND {column} BETWEEN {type_.low} AND {high}"
+
+
+def _encode_integer(value: int, type_: Integer) -> int:
+    if value > _MAX_INTEGER:
+        raise ValueError(f"is over {_MAX_INTEGER}, the largest integer that SQLite holds")
+    return value
+
+
+def _float_check(type_: Float, column: str) -> str:
+    check = f"typeof({column}) = 'real' AND abs({column}) < 9e999"
+    return check + (f" AND {column} >= 0" if type_.unsigned else "")
+
+
+def _decimal_check(type_: DecimalType, column: str) -> str:
+    """Digits, exactly ``scale`` of them after the point, in the range of the precision."""
+    pattern = "*[^-0-9.]*"
+    check = f"typeof({column}) = 'text' AND {column} NOT GLOB '{pattern}'"
+    if type_.scale:
+        check += f" AND {column} GLOB '*[0-9].{'[0-9]' * type_.scale}'"
+    else:
+        check += f" AND {column} GLOB '*[0-9]' AND {column} NOT GLOB '*.*'"
+    digits = f"length(replace(replace({column}, '-', ''), '.', ''))"
+    check += f" AND {digits} <= {max(type_.precision, type_.scale + 1)}"
+    check += f" AND {column} NOT GLOB '?*-*' AND {column} NOT GLOB '*.*.*'"
+    return check + (f" AND {column} NOT GLOB '-*'" if type_.unsigned else "")
+
+
+def _string_check(type_: String, column: str) -> str:
+    return f"typeof({column}) = 'text' AND length({column}) <= {type_.length}"
+
+
+def _enum_check(type_: Enum, column: str) -> str:
+    return f"{column} IN ({', '.join(map(literal, type_.members))})"
+
+
+def _datetime_check(type_: DateTime, column: str) -> str:
+    if not type_.digits:
+        return f"{column} IS datetime({column})"
+    fraction = "." + "[0-9]" * type_.digits
+    return (
+        f"substr({column}, 1, 19) IS datetime(substr({column}, 1, 19))"
+        f" AND substr({column}, 20) GLOB '{fraction}'"
+    )
+
+
+def _time_check(type_: Time, column: str) -> str:
+    fraction = "." + "[0-9]" * type_.digits if type_.digits else ""
+    patterns = (
+        f"{sign}{hours}:[0-5][0-9]:[0-5][0-9]{fraction}"
+        for sign in ("", "-")
+        for hours in ("[0-9][0-9]", "[1-8][0-9][0-9]")
+    )
+    return " OR ".join(f"{column} GLOB '{pattern}'" for pattern in patterns)
+
+
+def _encode_datetime(value: dt.datetime, type_: AttributeType) -> str:
+    return _datetime_text(value, getattr(type_, "digits", 0))
+
+
+def _datetime_text(value: dt.datetime, digits: int) -> str:
+    text = value.isoformat(" ", "microseconds")
+    return text[: 20 + digits] if digits else text[:19]
+
+
+def _encode_time(value: dt.timedelta, type_: AttributeType) -> str:
+    return time_text(value, getattr(type_, "digits", 0))
+
+
+def time_text(value: dt.timedelta, digits: int) -> str:
+    """Write a duration as ``[-]HH:MM:SS[.ffffff]``."""
+    seconds, microseconds = divmod(abs(value) // dt.timedelta(microseconds=1), 10**6)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f".{microseconds:06d}"[: digits + 1] if digits else ""
+    sign = "-" if value < dt.timedelta(0) else ""
+    return f"{sign}{hours:02d}:{minutes:02d}:{seconds:02d}{fraction}"
+
+
+def time_value(text: str) -> dt.timedelta:
+    """Read a duration that :func:`time_text` wrote."""
+    hours, minutes, seconds = text.lstrip("-").split(":")
+    value = dt.timedelta(hours=int(hours), minutes=int(minutes)) + dt.timedelta(
+        microseconds=int(decimal.Decimal(seconds) * 10**6)
+    )
+    return -value if text.startswith("-") else value
+
+
+def _decode_date(text: str) -> dt.date:
+    return dt.date.fromisoformat(text[:10])
+
+
+def _decode_datetime(text: str) -> dt.datetime:
+    if len(text) < 26 and "." in text:  # Python 3.10 reads 3 or 6 digits only
+        text = text.ljust(26, "0")
+    return dt.datetime.fromisoformat(text)
+
+
+_INTEGER = Storage(lambda type_: "INT", _integer_check, _encode_integer)
+_TEXT = Storage(lambda type_: "TEXT COLLATE NOCASE", _string_check)
+
+STORAGE: Mapping[str, Storage] = {
+    "integer": _INTEGER,
+    "bool": _INTEGER,
+    "year": Storage(
+        lambda type_: "INT",
+        lambda type_, column: f"{column} = 0 OR {column} BETWEEN 1901 AND 2155",
+    ),
+    "float": Storage(lambda type_: "REAL", _float_check),
+    "decimal": Storage(
+        lambda type_: "TEXT COLLATE decimal",
+        _decimal_check,
+        lambda value, type_: format(value, "f"),
+        lambda value: decimal.Decimal(str(value)),
+    ),
+    "string": _TEXT,
+    "enum": Storage(lambda type_: "TEXT COLLATE NOCASE", _enum_check),
+    "date": Storage(
+        lambda type_: "TEXT",
+        lambda type_, column: f"{column} IS date({column})",
+        lambda value, type_: value.isoformat(),
+        _decode_date,
+    ),
+    "datetime": Storage(
+        lambda type_: "TEXT", _datetime_check, _encode_datetime, _decode_datetime
+    ),
+    "timestamp": Storage(
+        lambda type_: "TEXT", _datetime_check, _encode_datetime, _decode_datetime
+    ),
+    "time": Storage(lambda type_: "TEXT COLLATE time", _time_check, _encode_time, time_value),
+    "uuid": Storage(
+        lambda type_: "TEXT COLLATE NOCASE",
+        lambda type_, column: f"{column} GLOB '{'-'.join('[0-9a-f]' * n for n in (8, 4, 4, 4, 12))}'",
+        lambda value, type_: str(value),
+        uuid.UUID,
+    ),
+    "blob": Storage(
+        lambda type_: "BLOB",
+        lambda type_, column: f"typeof({column}) = 'blob' AND length({column}) <= {type_.size}",
+    ),
+}
+
+
+# -- fragments ------------------------------------------------------------------------------------
+
+
+def _call(name: str, *keys: str) -> Callable[[SQLite.Generator, exp.Expression], str]:
+    """Write a node as a call of a registered function with the arguments of these keys."""
+
+    def write(generator: SQLite.Generator, node: exp.Expression) -> str:
+        return generator.func(name, *(node.args.get(key) for key in keys or ("this",)))
+
+    return write
+
+
+def _unit(node: exp.Expression) -> exp.Literal:
+    unit = node.args.get("unit")
+    name = unit.name if isinstance(unit, exp.Expression) else str(unit or "DAY")
+    return exp.Literal.string(name.upper().rstrip("S"))
+
+
+def _timestampdiff(generator: SQLite.Generator, node: exp.Expression) -> str:
+    return generator.func("timestampdiff", _unit(node), node.expression, node.this)
+
+
+def _add_interval(sign: str) -> Callable[[SQLite.Generator, exp.Expression], str]:
+    def write(generator: SQLite.Generator, node: exp.Expression) -> str:
+        amount: exp.Expression = node.expression
+        unit = _unit(node)
+        if isinstance(amount, exp.Interval):
+            unit, amount = _unit(amount), amount.this
+        return generator.func("add_interval", node.this, exp.Literal.string(sign), amount, unit)
+
+    return write
+
+
+def _plus_or_minus(
+    operator: str,
+) -> Callable[[SQLite.Generator, exp.Expression], str]:
+    """Write sums; those with an interval as the function that adds it."""
+
+    def write(generator: SQLite.Generator, node: exp.Expression) -> str:
+        left, right = node.args["this"], node.args["expression"]
+        if isinstance(left, exp.Interval) and operator == "+":
+            left, right = right, left
+        if isinstance(right, exp.Interval):
+            return generator.func(
+                "add_interval", left, exp.Literal.string(operator), right.this, _unit(right)
+            )
+        return generator.binary(node, operator)
+
+    return write
+
+
+def _like(generator: SQLite.Generator, node: exp.Expression) -> str:
+    text = generator.binary(node, "LIKE")
+    return text if isinstance(node.parent, exp.Escape) else f"{text} ESCAPE '\\'"
+
+
+def _group_concat(generator: SQLite.Generator, node: exp.Expression) -> str:
+    """SQLite takes no separator beside DISTINCT, so one aggregate function does it all."""
+    argument = node.this
+    separator = node.args.get("separator") or exp.Literal.string(",")
+    order = ""
+    if isinstance(argument, exp.Order):
+        order = generator.sql(exp.Order(expressions=argument.expressions))
+        argument = argument.this
+    if isinstance(argument, exp.Distinct):
+        parts = [generator.sql(part) for part in argument.expressions]
+        text = parts[0] if len(parts) == 1 else f"concat_values({', '.join(parts)})"
+        inner = f"group_concat_distinct({text}, {generator.sql(separator)}{order})"
+        return inner
+    return f"group_concat({generator.sql(argument)}, {generator.sql(separator)}{order})"
+
+
+def _concat(generator: SQLite.Generator, node: exp.Expression) -> str:
+    """``||``, unlike SQLite's own ``concat``, gives NULL when an operand is NULL, as MySQL does."""
+    parts = [f"({generator.sql(part)})" for part in node.expressions]
+    return f"({' || '.join(parts)})"
+
+
+def _mod(generator: SQLite.Generator, node: exp.Expression) -> str:
+    types: Mapping[str, AttributeType | None] = getattr(generator, "attribute_types", {})
+    result = infer(node, types)
+    if result is not None and result.category == "integer":
+        return generator.binary(node, "%")
+    return generator.func("mod", node.this, node.expression)
+
+
+def _xor(generator: SQLite.Generator, node: exp.Expression) -> str:
+    return f"(({generator.sql(node.left)}) IS TRUE) <> (({generator.sql(node.right)}) IS TRUE)"
+
+
+def _cast(generator: SQLite.Generator, node: exp.Expression) -> str:
+    kind = node.args["to"].sql("mysql").upper()
+    if kind.startswith(("DATETIME", "TIMESTAMP")):
+        return generator.func("to_datetime", node.this)
+    if kind.startswith("DATE"):
+        return generator.func("to_date", node.this)
+    if kind.startswith("TIME"):
+        return generator.func("to_time", node.this)
+    if kind.startswith(("SIGNED", "UNSIGNED", "BIGINT", "UBIGINT", "INT")):
+        return f"CAST(round({generator.sql(node.this)}) AS INTEGER)"
+    if kind.startswith("DECIMAL"):
+        scale = node.args["to"].expressions[1:]
+        digits = generator.sql(scale[0]) if scale else "0"
+        return f"round({generator.sql(node.this)}, {digits})"
+    if kind.startswith(("DOUBLE", "FLOAT")):
+        return f"CAST({generator.sql(node.this)} AS REAL)"
+    return f"CAST({generator.sql(node.this)} AS TEXT)"
+
+
+def _extreme(name: str) -> Callable[[SQLite.Generator, exp.Expression], str]:
+    """``greatest`` and ``least``: SQLite's ``max`` and ``min`` of several arguments."""
+
+    def write(generator: SQLite.Generator, node: exp.Expression) -> str:
+        return generator.func(name, node.this, *node.expressions)
+
+    return write
+
+
+class FragmentGenerator(SQLite.Generator):
+    """Writes a parsed MySQL expression for SQLite."""
+
+    attribute_types: Mapping[str, AttributeType | None]
+
+    TRANSFORMS: ClassVar[dict[Any, Any]] = {
+        **SQLite.Generator.TRANSFORMS,
+        exp.Add: _plus_or_minus("+"),
+        exp.Sub: _plus_or_minus("-"),
+        exp.Mod: _mod,
+        exp.Xor: _xor,
+        exp.Cast: _cast,
+        exp.Like: _like,
+        exp.Concat: _concat,
+        exp.GroupConcat: _group_concat,
+        exp.Greatest: _extreme("max"),
+        exp.Least: _extreme("min"),
+        exp.DateDiff: _call("datediff", "this", "expression"),
+        exp.TimestampDiff: _timestampdiff,
+        exp.DateAdd: _add_interval("+"),
+        exp.DateSub: _add_interval("-"),
+        exp.TimeToStr: _call("date_format", "this", "format"),
+        exp.TsOrDsToDate: _call("to_date"),
+        exp.Date: _call("to_date"),
+        exp.Timestamp: _call("to_datetime"),
+        exp.Time: _call("to_time"),
+        exp.CurrentDate: lambda *_: "date('now', 'localtime')",
+        exp.CurrentTime: lambda *_: "time('now', 'localtime')",
+        exp.CurrentTimestamp: lambda *_: "datetime('now', 'localtime')",
+        exp.UtcTimestamp: lambda *_: "datetime('now')",
+        exp.Rand: lambda *_: "rand()",
+        exp.Stddev: _call("std"),
+        exp.StddevPop: _call("std"),
+        exp.StddevSamp: _call("stddev_samp"),
+        exp.Variance: _call("var_samp"),
+        exp.VariancePop: _call("variance"),
+        exp.Length: lambda generator, node: generator.func(
+            "length" if not node.args.get("binary") else "octet_length", node.this
+        ),
+        exp.IntDiv: lambda generator, node: (
+            f"CAST(({generator.sql(node.left)}) * 1.0 / ({generator.sql(node.right)}) AS INTEGER)"
+        ),
+        **{
+            kind: _call(name)
+            for kind, name in (
+                (exp.Year, "year"),
+                (exp.Month, "month"),
+                (exp.Day, "day"),
+                (exp.DayOfMonth, "day"),
+                (exp.DayOfWeek, "dayofweek"),
+                (exp.DayOfYear, "dayofyear"),
+                (exp.Hour, "hour"),
+                (exp.Minute, "minute"),
+                (exp.Second, "second"),
+                (exp.Quarter, "quarter"),
+                (exp.Week, "week"),
+            )
+        },
+    }
+
+
+class _FragmentDialect(SQLite):
+    Generator = FragmentGenerator
+
+
+def translate(tree: exp.Expression, types: Mapping[str, AttributeType | None]) -> str:
+    """Write a parsed fragment for SQLite."""
+    generator = FragmentGenerator(
+        dialect=_FragmentDialect(), unsupported_level=ErrorLevel.IGNORE
+    )
+    generator.attribute_types = types
+    return generator.generate(tree, copy=False)
+
+
+# -- the dialect ----------------------------------------------------------------------------------
+
+
+def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
+    """Bring a literal string into the stored form of what it is compared with.
+
+    No digit is rounded away and a string of another form stays as it is, so that a comparison
+    never means something else.
+    """
+    if compared_with is None or not isinstance(value, str):
+        return value
+    category = compared_with.category
+    try:
+        if category in ("integer", "float", "bool", "year"):
+            number = float(value)
+            return int(number) if number.is_integer() else number
+        if category == "date":
+            moment = to_datetime(value)
+            midnight = moment.time() == dt.time()
+            return moment.date().isoformat() if midnight else _datetime_text(moment, 6)
+        if category in ("datetime", "timestamp"):
+            moment = to_datetime(value)
+            return _datetime_text(moment, 6 if moment.microsecond else compared_with.digits)  # type: ignore[attr-defined]
+        if category == "time":
+            duration = parse_type("time(6)").encode(value)
+            return time_text(duration, 6 if duration.microseconds else compared_with.digits)  # type: ignore[attr-defined]
+    except ValueError:
+        pass
+    return value
+
+
+def _key_set(rows: list[tuple[Any, ...]], width: int) -> SQL:
+    if width == 1:
+        values = json.dumps([row[0] for row in rows])
+        return SQL("SELECT value FROM json_each(", Param(values), ")")
+    columns = ", ".join(f"value ->> {i}" for i in range(width))
+    return SQL(f"SELECT {columns} FROM json_each(", Param(json.dumps(rows)), ")")
+
+
+DIALECT = Dialect(
+    name="sqlite",
+    quote_mark='"',
+    placeholder="?",
+    qualify=lambda quote, schema, table: quote(f"{schema}.{table}"),
+    translate=translate,
+    storage=STORAGE,
+    encode_literal=_encode_literal,
+    key_set=_key_set,
+    plans_exists=False,
+)

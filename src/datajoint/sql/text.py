@@ -1,0 +1,126 @@
+"""SQL text that travels together with the values of its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Union
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A value bound to a statement, in the form that the driver takes."""
+
+    value: Any
+
+
+Chunk = Union[str, Param]
+
+
+class SQL:
+    """An immutable piece of SQL: text and bound values in their order.
+
+    Values can enter only as :class:`Param`, so that no value is ever spliced into text.
+
+    Parameters
+    ----------
+    *parts
+        Text (trusted: keywords, operators and identifiers already quoted), :class:`Param`, or SQL.
+    """
+
+    __slots__ = ("chunks",)
+    chunks: tuple[Chunk, ...]
+
+    def __init__(self, *parts: Chunk | SQL) -> None:
+        chunks: list[Chunk] = []
+        for part in parts:
+            if isinstance(part, SQL):
+                chunks.extend(part.chunks)
+            else:
+                chunks.append(part)
+        self.chunks = tuple(chunks)
+
+    def __add__(self, other: Chunk | SQL) -> SQL:
+        return SQL(self, other)
+
+    def __bool__(self) -> bool:
+        return bool(self.chunks)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SQL) and self.compile() == other.compile()
+
+    def __hash__(self) -> int:
+        return hash(self.compile()[0])
+
+    def compile(self, placeholder: str = "?") -> tuple[str, tuple[Any, ...]]:
+        """Make the text and the values that a driver takes.
+
+        Parameters
+        ----------
+        placeholder : str
+            What stands for a value: ``?`` or ``%s``; with the latter, a literal ``%`` is doubled.
+
+        Returns
+        -------
+        text : str
+        values : tuple
+        """
+        double = "%" in placeholder
+        values: list[Any] = []
+        text: list[str] = []
+        for chunk in self.chunks:
+            if isinstance(chunk, Param):
+                values.append(chunk.value)
+                text.append(placeholder)
+            else:
+                text.append(chunk.replace("%", "%%") if double else chunk)
+        return "".join(text), tuple(values)
+
+    def __str__(self) -> str:
+        """Show the statement with its values in place, for people to read."""
+        return "".join(
+            literal(chunk.value) if isinstance(chunk, Param) else chunk for chunk in self.chunks
+        )
+
+    def __repr__(self) -> str:
+        return f"SQL({str(self)!r})"
+
+
+def literal(value: Any) -> str:
+    """Write a value as a SQL literal, for display and for DDL.
+
+    Parameters
+    ----------
+    value
+        None, a number, a string or bytes; anything else is written as its string.
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, (bool, int, float)):
+        return str(int(value)) if isinstance(value, bool) else repr(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"X'{bytes(value).hex()}'"
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def join(separator: str, parts: Iterable[Chunk | SQL]) -> SQL:
+    """Join pieces of SQL with a separator between them."""
+    joined: list[Chunk | SQL] = []
+    for part in parts:
+        if joined:
+            joined.append(separator)
+        joined.append(part)
+    return SQL(*joined)
+
+
+def parenthesized(part: SQL) -> SQL:
+    """Put a piece of SQL between parentheses."""
+    return SQL("(", part, ")")
+
+
+def conjunction(parts: Iterable[SQL]) -> SQL:
+    """Join conditions with AND, each between parentheses where there are several."""
+    conditions = list(parts)
+    if len(conditions) == 1:
+        return conditions[0]
+    return join(" AND ", (parenthesized(part) for part in conditions))

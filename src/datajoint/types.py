@@ -1,0 +1,561 @@
+"""Attribute types: their grammar, and the values that they admit.
+
+A type text such as ``decimal(5,1) unsigned`` is parsed into an immutable :class:`AttributeType`,
+which brings every value that a user may give into one canonical Python value or says why it
+cannot. How canonical values are stored is the business of each database's dialect.
+
+Manual 5.6; storage formats 2.3 and 2.11.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import math
+import numbers
+import re
+import struct
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from .errors import DataJointError
+
+_EMPTY = ("", None)
+
+
+@dataclass(frozen=True)
+class AttributeType:
+    """The type of an attribute: one subclass for each category of types.
+
+    Attributes
+    ----------
+    text : str
+        The type as written in the definition.
+    """
+
+    text: str
+
+    category: ClassVar[str] = ""
+    numeric: ClassVar[bool] = False
+    is_string: ClassVar[bool] = False
+    is_blob: ClassVar[bool] = False
+    temporal: ClassVar[bool] = False
+    in_key_allowed: ClassVar[bool] = True
+    numpy_dtype: ClassVar[str] = "O"
+
+    def encode(self, value: Any) -> Any:
+        """Bring a value into the canonical form that is stored.
+
+        Parameters
+        ----------
+        value
+            Neither None nor an empty value of a numeric type: those stand for the default.
+
+        Raises
+        ------
+        ValueError
+            Says why the type does not admit the value.
+        """
+        raise NotImplementedError
+
+    def is_missing(self, value: Any) -> bool:
+        """Tell whether a value stands for the default: None; '' and NaN for numbers."""
+        return value is None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _round_half_up(value: decimal.Decimal, digits: int) -> decimal.Decimal:
+    """Round as the database servers do: halves away from zero."""
+    with decimal.localcontext() as context:
+        context.prec = 100
+        return value.quantize(decimal.Decimal(1).scaleb(-digits), decimal.ROUND_HALF_UP)
+
+
+def _to_decimal(value: Any) -> decimal.Decimal:
+    """Read any number or numeric string exactly as it prints."""
+    try:
+        number = value if isinstance(value, decimal.Decimal) else decimal.Decimal(str(value))
+    except decimal.InvalidOperation:
+        raise ValueError("is not a number") from None
+    if not number.is_finite():
+        raise ValueError("is not a finite number")
+    return number
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, numbers.Integral) or type(value).__name__ == "bool":
+        return int(value)
+    return int(_round_half_up(_to_decimal(value), 0))
+
+
+class _Numeric(AttributeType):
+    numeric = True
+
+    def is_missing(self, value: Any) -> bool:
+        return value is None or (isinstance(value, str) and not value.strip()) or value != value
+
+
+@dataclass(frozen=True)
+class Integer(_Numeric):
+    """Integers of 8 to 64 bits; fractions are rounded, halves away from zero."""
+
+    low: int = 0
+    high: int = 0
+    unsigned: bool = False
+
+    category = "integer"
+    numpy_dtype = "int64"
+
+    def encode(self, value: Any) -> int:
+        integer = value if type(value) is int else _to_int(value)
+        if not self.low <= integer <= self.high:
+            raise ValueError(f"is out of range ({self.low} to {self.high})")
+        return integer
+
+
+@dataclass(frozen=True)
+class Bool(Integer):
+    """``bool``: stored and fetched as 0 or 1."""
+
+    category = "bool"
+
+    def encode(self, value: Any) -> int:
+        words = {"true": 1, "false": 0}
+        return super().encode(words.get(value.lower(), value) if isinstance(value, str) else value)
+
+
+@dataclass(frozen=True)
+class Float(_Numeric):
+    """Single (``float``) or double precision; infinities are refused as on a server."""
+
+    single: bool = True
+    unsigned: bool = False
+
+    category = "float"
+    numpy_dtype = "float64"
+
+    def encode(self, value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ValueError("is not a number") from None
+        if math.isinf(number):
+            raise ValueError("is not a finite number")
+        if self.unsigned and number < 0:
+            raise ValueError("is negative")
+        return self._single(number) if self.single else number
+
+    @staticmethod
+    def _single(number: float) -> float:
+        """Round to single precision, as the shortest decimal that names that number."""
+        try:
+            (single,) = struct.unpack("<f", struct.pack("<f", number))
+        except OverflowError:
+            raise ValueError("is out of the range of single precision") from None
+        for digits in range(6, 10):
+            shortest = float(f"{single:.{digits}g}")
+            if struct.unpack("<f", struct.pack("<f", shortest))[0] == single:
+                return shortest
+        return float(single)
+
+
+@dataclass(frozen=True)
+class Decimal(_Numeric):
+    """``decimal(precision, scale)``: exact, with exactly ``scale`` fractional digits."""
+
+    precision: int = 10
+    scale: int = 0
+    unsigned: bool = False
+
+    category = "decimal"
+
+    def encode(self, value: Any) -> decimal.Decimal:
+        number = _round_half_up(_to_decimal(value), self.scale)
+        if abs(number) >= decimal.Decimal(10) ** (self.precision - self.scale):
+            raise ValueError(
+                f"has more than {self.precision - self.scale} digits before the point"
+            )
+        if self.unsigned and number < 0:
+            raise ValueError("is negative")
+        return number if number else abs(number)
+
+
+@dataclass(frozen=True)
+class String(AttributeType):
+    """``char(length)``, without its trailing blanks, and ``varchar(length)``."""
+
+    length: int = 0
+    fixed: bool = False
+
+    category = "string"
+    is_string = True
+
+    def encode(self, value: Any) -> str:
+        text = _to_text(value)
+        if self.fixed:
+            text = text.rstrip(" ")
+        if len(text) > self.length:
+            raise ValueError(f"has {len(text)} characters, of which {self.length} are allowed")
+        return text
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, (bytes, bytearray)):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise ValueError("is not UTF-8 text") from None
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return str(int(value))
+    if isinstance(value, (numbers.Number, uuid.UUID, dt.date, dt.time)):
+        return str(value)
+    raise ValueError(f"is a {type(value).__name__}, not a string")
+
+
+@dataclass(frozen=True)
+class Enum(AttributeType):
+    """``enum('a', 'b', …)``: one of the members, in any case."""
+
+    members: tuple[str, ...] = ()
+
+    category = "enum"
+    is_string = True
+
+    def encode(self, value: Any) -> str:
+        text = _to_text(value)
+        if text in self.members:
+            return text
+        folded = text.casefold()
+        for member in self.members:
+            if member.casefold() == folded:
+                return member
+        raise ValueError(f"is none of {', '.join(map(repr, self.members))}")
+
+
+@dataclass(frozen=True)
+class Date(AttributeType):
+    """``date``."""
+
+    category = "date"
+    temporal = True
+
+    def encode(self, value: Any) -> dt.date:
+        return to_datetime(value).date()
+
+
+@dataclass(frozen=True)
+class DateTime(AttributeType):
+    """``datetime`` and ``timestamp``, with 0 to 6 fractional digits of the second."""
+
+    digits: int = 0
+
+    category = "datetime"
+    temporal = True
+
+    def encode(self, value: Any) -> dt.datetime:
+        return _round_seconds(to_datetime(value), self.digits)
+
+
+@dataclass(frozen=True)
+class Timestamp(DateTime):
+    """``timestamp``: a ``datetime`` in the local time zone; aware values are converted to it."""
+
+    category = "timestamp"
+
+    def encode(self, value: Any) -> dt.datetime:
+        if isinstance(value, dt.datetime) and value.tzinfo is not None:
+            value = value.astimezone().replace(tzinfo=None)
+        return super().encode(value)
+
+
+@dataclass(frozen=True)
+class Time(AttributeType):
+    """``time``: a signed duration below 839 hours, fetched as ``datetime.timedelta``."""
+
+    digits: int = 0
+
+    category = "time"
+    temporal = True
+
+    def encode(self, value: Any) -> dt.timedelta:
+        duration = _to_duration(value)
+        step = 10 ** (6 - self.digits)
+        microseconds = abs(duration) // dt.timedelta(microseconds=1)
+        rounded = dt.timedelta(microseconds=(microseconds + step // 2) // step * step)
+        if rounded > dt.timedelta(hours=838, minutes=59, seconds=59):
+            raise ValueError("is out of range (-838:59:59 to 838:59:59)")
+        return -rounded if duration < dt.timedelta(0) else rounded
+
+
+@dataclass(frozen=True)
+class Year(_Numeric):
+    """``year``: 1901 to 2155."""
+
+    category = "year"
+    numpy_dtype = "int64"
+
+    def encode(self, value: Any) -> int:
+        year = _to_int(value)
+        if isinstance(value, str) and len(value.strip()) <= 2 or 0 < year < 100:
+            year += 2000 if year < 70 else 1900
+        if year and not 1901 <= year <= 2155:
+            raise ValueError("is out of range (1901 to 2155)")
+        return year
+
+
+@dataclass(frozen=True)
+class UUID(AttributeType):
+    """``uuid``."""
+
+    category = "uuid"
+
+    def encode(self, value: Any) -> uuid.UUID:
+        if isinstance(value, uuid.UUID):
+            return value
+        try:
+            return uuid.UUID(bytes=value) if isinstance(value, bytes) else uuid.UUID(value)
+        except (AttributeError, TypeError, ValueError):
+            raise ValueError("is not a UUID") from None
+
+
+@dataclass(frozen=True)
+class Blob(AttributeType):
+    """``tinyblob`` to ``longblob``: the serialized form of a value, up to ``size`` bytes."""
+
+    size: int = 0
+
+    category = "blob"
+    is_blob = True
+    in_key_allowed = False
+
+    def encode(self, value: Any) -> bytes:
+        """Check serialized bytes; what serializes values is :mod:`datajoint.blob`."""
+        if len(value) > self.size:
+            raise ValueError(f"takes {len(value)} bytes, of which {self.size} are allowed")
+        return bytes(value)
+
+
+_DATE_TIME = re.compile(
+    r"\s*(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})"
+    r"(?:[ T]\s*(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?\s*"
+)
+_DURATION = re.compile(r"\s*(-?)(?:(\d+) +)?(\d{1,3}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?\s*")
+
+
+def to_datetime(value: Any) -> dt.datetime:
+    """Read a moment given as text or as any of the date types.
+
+    Raises
+    ------
+    ValueError
+        When the value names no moment.
+    """
+    if isinstance(value, dt.datetime):  # covers pandas.Timestamp
+        if value != value:
+            raise ValueError("is not a date")
+        return dt.datetime(*value.timetuple()[:6], value.microsecond)
+    if isinstance(value, dt.date):
+        return dt.datetime(value.year, value.month, value.day)
+    if type(value).__name__ == "datetime64":
+        converted = value.astype("datetime64[us]").item()
+        if converted is None:
+            raise ValueError("is not a date")
+        return to_datetime(converted)
+    match = _DATE_TIME.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("is not a date of the form YYYY-MM-DD[ HH:MM:SS]")
+    *fields, fraction = match.groups()
+    try:
+        moment = dt.datetime(*(int(field or 0) for field in fields))  # type: ignore[arg-type]
+    except ValueError:
+        raise ValueError("is not a date that exists") from None
+    return moment + _fraction(fraction)
+
+
+def _fraction(digits: str | None) -> dt.timedelta:
+    return dt.timedelta(microseconds=round(float(f"0.{digits or 0}") * 1e6))
+
+
+def _round_seconds(moment: dt.datetime, digits: int) -> dt.datetime:
+    step = 10 ** (6 - digits)
+    excess = moment.microsecond % step
+    if not excess:
+        return moment
+    try:
+        return moment + dt.timedelta(microseconds=step - excess if 2 * excess >= step else -excess)
+    except OverflowError:
+        raise ValueError("is out of range") from None
+
+
+def _to_duration(value: Any) -> dt.timedelta:
+    if isinstance(value, dt.timedelta):  # covers pandas.Timedelta
+        return dt.timedelta(value.days, value.seconds, value.microseconds)
+    if isinstance(value, dt.time):
+        return dt.timedelta(
+            hours=value.hour,
+            minutes=value.minute,
+            seconds=value.second,
+            microseconds=value.microsecond,
+        )
+    if type(value).__name__ == "timedelta64":
+        return _to_duration(value.astype("timedelta64[us]").item())
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("is not a time of the form HH:MM:SS")
+    sign, days, hours, minutes, seconds, fraction = match.groups()
+    if int(minutes) > 59 or int(seconds or 0) > 59:
+        raise ValueError("is not a time that exists")
+    duration = dt.timedelta(
+        days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=int(seconds or 0)
+    ) + _fraction(fraction)
+    return -duration if sign else duration
+
+
+# -- grammar --------------------------------------------------------------------------------------
+
+_INTEGER_BITS = {
+    "tinyint": 8,
+    "smallint": 16,
+    "mediumint": 24,
+    "int": 32,
+    "integer": 32,
+    "bigint": 64,
+}
+_BLOB_SIZES = {
+    "tinyblob": 2**8 - 1,
+    "blob": 2**16 - 1,
+    "mediumblob": 2**24 - 1,
+    "longblob": 2**32 - 1,
+}
+
+
+def _integer(text: str, base: str, unsigned: str | None) -> AttributeType:
+    bits = _INTEGER_BITS[base.lower()]
+    low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return Integer(text, low, high, bool(unsigned))
+
+
+def _float(text: str, base: str, unsigned: str | None) -> AttributeType:
+    return Float(text, single=base.lower() == "float", unsigned=bool(unsigned))
+
+
+def _decimal(
+    text: str, precision: str | None, scale: str | None, unsigned: str | None
+) -> AttributeType:
+    digits, fraction = int(precision or 10), int(scale or 0)
+    if not 1 <= digits <= 65 or fraction > min(digits, 30):
+        raise ValueError(
+            "a decimal has 1 to 65 digits, of which up to 30 and no more than all are fractional"
+        )
+    return Decimal(text, digits, fraction, bool(unsigned))
+
+
+def _string(text: str, base: str, length: str) -> AttributeType:
+    fixed = base.lower() == "char"
+    limit = 255 if fixed else 65535
+    if int(length) > limit:
+        raise ValueError(f"the length of {base.lower()} is at most {limit}")
+    return String(text, int(length), fixed)
+
+
+def _enum(text: str, members: str) -> AttributeType:
+    values = tuple(
+        (single or double).replace("''" if single else '""', "'" if single else '"')
+        for single, double in re.findall(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"", members)
+    )
+    if len({value.casefold() for value in values}) < len(values):
+        raise ValueError("an enum has no member twice")
+    return Enum(text, values)
+
+
+def _seconds(make: Callable[..., AttributeType]) -> Callable[..., AttributeType]:
+    def build(text: str, digits: str | None) -> AttributeType:
+        if int(digits or 0) > 6:
+            raise ValueError("a second has at most 6 fractional digits")
+        return make(text, digits=int(digits or 0))
+
+    return build
+
+
+_UNSIGNED = r"(?:\s+(unsigned))?"
+_STRING = r"(?:'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")"
+
+#: Pattern (case-insensitive, for the whole text) → what makes the type of its groups.
+_GRAMMAR: tuple[tuple[re.Pattern[str], Callable[..., AttributeType]], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), make)
+    for pattern, make in (
+        (rf"({'|'.join(_INTEGER_BITS)})\s*(?:\(\s*\d+\s*\))?{_UNSIGNED}", _integer),
+        (
+            r"(?:decimal|numeric)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?" + _UNSIGNED,
+            _decimal,
+        ),
+        (r"(float|double|real)\s*(?:\(\s*\d+\s*(?:,\s*\d+\s*)?\))?" + _UNSIGNED, _float),
+        (r"(char|varchar)\s*\(\s*(\d+)\s*\)", _string),
+        (rf"enum\s*\(\s*({_STRING}\s*(?:,\s*{_STRING}\s*)*)\)", _enum),
+        (r"bool(?:ean)?", lambda text: Bool(text, 0, 1)),
+        (r"date", Date),
+        (r"datetime\s*(?:\(\s*(\d)\s*\))?", _seconds(DateTime)),
+        (r"timestamp\s*(?:\(\s*(\d)\s*\))?", _seconds(Timestamp)),
+        (r"time\s*(?:\(\s*(\d)\s*\))?", _seconds(Time)),
+        (r"year\s*(?:\(\s*4\s*\))?", Year),
+        (rf"({'|'.join(_BLOB_SIZES)})", lambda text, base: Blob(text, _BLOB_SIZES[base.lower()])),
+        (r"uuid", UUID),
+    )
+)
+
+TYPE_NAMES = (
+    *_INTEGER_BITS,
+    "decimal",
+    "float",
+    "double",
+    "char",
+    "varchar",
+    "enum",
+    "bool",
+    "date",
+    "datetime",
+    "timestamp",
+    "time",
+    "year",
+    *_BLOB_SIZES,
+    "uuid",
+)
+
+
+@lru_cache(maxsize=4096)
+def parse_type(text: str) -> AttributeType:
+    """Parse the text of a type.
+
+    Parameters
+    ----------
+    text : str
+        As in a definition (manual 5.6), in any case.
+
+    Returns
+    -------
+    AttributeType
+        The type; ``str(type)`` is the text.
+
+    Raises
+    ------
+    DataJointError
+        When no type is written so.
+    """
+    stripped = text.strip()
+    for pattern, make in _GRAMMAR:
+        match = pattern.fullmatch(stripped)
+        if match:
+            try:
+                return make(stripped, *match.groups())
+            except ValueError as error:
+                raise DataJointError(f"Attribute type `{stripped}`: {error}") from None
+    raise DataJointError(
+        f"Unsupported attribute type `{stripped}`; the types are: {', '.join(TYPE_NAMES)}"
+    )
