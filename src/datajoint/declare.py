@@ -13,6 +13,7 @@ from typing import Union
 
 from .errors import DataJointError
 from .heading import Attribute, Heading, Index
+from .sql.algebra import Stored
 from .types import AttributeType, parse_type
 from .utils import did_you_mean
 
@@ -71,16 +72,42 @@ class TableSpec:
     heading: Heading
     foreign_keys: tuple[ForeignKey, ...] = ()
 
+    @property
+    def relation(self) -> Stored:
+        """The table as a relation of the algebra."""
+        indexes = [
+            self.heading.primary_key,
+            *(index.attributes for index in self.heading.secondary_indexes),
+            *(foreign_key.child_attributes for foreign_key in self.foreign_keys),
+        ]
+        return Stored(
+            self.name.schema,
+            self.name.table,
+            tuple(attribute.name for attribute in self.heading.all_attributes),
+            frozenset(index[0] for index in indexes if index),
+        )
+
 
 # -- what a definition says -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The right side of a foreign key: ``path``, or ``path.proj(new='old', …)``."""
+    """The right side of a foreign key: ``path``, or ``path.proj(new='old', …)``.
+
+    Attributes
+    ----------
+    path : tuple of str
+        Names between dots; for `` `schema`.`table` ``, those of the schema and the table.
+    renames : tuple of (str, str)
+        New name, name in the parent.
+    literal : bool
+        Whether the path names the table as it is in the database.
+    """
 
     path: tuple[str, ...]
     renames: tuple[tuple[str, str], ...] = ()
+    literal: bool = False
 
     def __str__(self) -> str:
         return ".".join(self.path)
@@ -242,7 +269,7 @@ def _parse_foreign_key(line: _Line, *, in_key: bool) -> ForeignKeyLine:
     names = tuple(re.findall(r"`([^`]+)`", path)) or tuple(
         name.strip() for name in path.replace("()", "").split(".")
     )
-    reference = Reference(names, tuple(renames))
+    reference = Reference(names, tuple(renames), literal=path.startswith("`"))
     return ForeignKeyLine(reference, "nullable" in options, "unique" in options, line)
 
 

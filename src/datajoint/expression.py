@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from . import fetch as fetching
 from . import preview
@@ -27,15 +27,13 @@ from .condition import (
     make_order,
     negate,
 )
+from .connection import Connection
 from .errors import DataJointError
 from .heading import Attribute, Heading
 from .settings import config
 from .sql import algebra
 from .sql.algebra import Relation
 from .sql.select import Writer
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 Expression = TypeVar("Expression", bound="QueryExpression")
 
@@ -436,16 +434,14 @@ class QueryExpression(Queryable):
 
     def __len__(self) -> int:
         """Count the entities of the result."""
-        ((count,),) = self.connection.execute(
-            Writer(self.connection.dialect).count(self.relation)
-        ).fetchall()
+        writer = Writer(self.connection.dialect)
+        ((count,),) = self.connection.rows(writer.count(self.relation))
         return int(count)
 
     def __bool__(self) -> bool:
         """Tell whether the result has any entity."""
-        ((found,),) = self.connection.execute(
-            Writer(self.connection.dialect).exists(self.relation)
-        ).fetchall()
+        writer = Writer(self.connection.dialect)
+        ((found,),) = self.connection.rows(writer.exists(self.relation))
         return bool(found)
 
     def __contains__(self, item: Any) -> bool:

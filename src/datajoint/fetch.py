@@ -126,7 +126,7 @@ def fetch_rows(query: Query, names: Sequence[str], squeeze: bool = False) -> lis
 
 def _select(query: Query, names: Sequence[str]) -> list[Row]:
     statement = Writer(query.connection.dialect).select(query.relation, names)
-    rows: list[Row] = query.connection.execute(statement).fetchall()
+    rows = query.connection.rows(statement)
     return rows if names else [() for _ in rows]
 
 

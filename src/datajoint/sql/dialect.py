@@ -61,6 +61,9 @@ class Dialect:
     key_set : callable
         Rows of encoded values, and the number of values in each → a subquery that lists them,
         carried by one parameter.
+    inserts : mapping
+        ``insert``, ``replace`` and ``skip`` → what stands before the name of the table, and after
+        the values; ``{key}`` stands for the primary key.
     plans_exists : bool
         Whether the planner turns every correlated ``EXISTS`` into a semijoin, with an index or
         without.
@@ -74,6 +77,7 @@ class Dialect:
     storage: Mapping[str, Storage]
     encode_literal: Callable[[Any, AttributeType | None], Any]
     key_set: Callable[[list[tuple[Any, ...]], int], SQL]
+    inserts: Mapping[str, tuple[str, str]]
     plans_exists: bool
 
     def quote(self, name: str) -> str:

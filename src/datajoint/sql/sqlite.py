@@ -414,5 +414,10 @@ DIALECT = Dialect(
     storage=STORAGE,
     encode_literal=_encode_literal,
     key_set=_key_set,
+    inserts={
+        "insert": ("INSERT INTO", ""),
+        "replace": ("INSERT OR REPLACE INTO", ""),
+        "skip": ("INSERT INTO", " ON CONFLICT ({key}) DO NOTHING"),
+    },
     plans_exists=False,
 )

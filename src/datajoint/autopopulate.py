@@ -1,0 +1,251 @@
+"""Tables that compute themselves.
+
+Manual 9.1 and 9.2.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .condition import AndList, Top
+from .errors import DataJointError
+from .expression import QueryExpression
+from .fetch import fetch_rows
+from .logging import logger
+from .table import FreeTable, Table
+
+_ORDERS = ("original", "reverse", "random")
+
+
+class AutoPopulate(Table):
+    """What computed and imported tables can do besides being tables."""
+
+    # -- what the user defines ------------------------------------------------------------------
+
+    def make(self, key: dict[str, Any]) -> Any:
+        """Compute the entities for one key and insert them; defined by the user.
+
+        Parameters
+        ----------
+        key : dict
+            An entity of the key source.
+        """
+        raise NotImplementedError(
+            f"The class `{type(self).__name__}` must have a method `make(self, key)` that "
+            "computes the entities for a key and inserts them"
+        )
+
+    @property
+    def key_source(self) -> QueryExpression:
+        """The keys that ``make`` is called with: the join of the primary parents (manual 9.2).
+
+        A class can define another query instead.
+        """
+        graph = self.connection.dependencies.load(force=False)
+        edges = graph.edges_in(self.full_table_name, primary=True)
+        if not edges:
+            raise DataJointError(
+                f"{self.name} has no foreign key in its primary key, from which its keys would "
+                "come; define a `key_source`"
+            )
+        sources = [
+            FreeTable(self.connection, edge.parent).proj(**edge.attr_map)
+            for edge in edges
+        ]
+        joined = sources[0]
+        for source in sources[1:]:
+            joined = joined * source
+        return joined
+
+    @property
+    def target(self) -> Table:
+        """The table that is populated."""
+        return self
+
+    # -- populate -------------------------------------------------------------------------------
+
+    def _jobs_to_do(self, restrictions: Iterable[Any]) -> QueryExpression:
+        """Select the keys of the key source that meet the restrictions, by primary key."""
+        if self._restriction:
+            raise DataJointError(
+                f"A restricted table cannot be populated; restrict the keys instead, as in "
+                f"`{type(self).__name__}.populate(restriction)`"
+            )
+        todo = self.key_source
+        if isinstance(todo, type):
+            todo = todo()
+        if not isinstance(todo, QueryExpression):
+            raise DataJointError(
+                f"The `key_source` of {self.name} must be a query, not {todo!r}"
+            )
+        missing = [name for name in todo.primary_key if name not in self.target.heading]
+        if missing:
+            raise DataJointError(
+                f"The `key_source` of {self.name} has the primary attribute `{missing[0]}`, which "
+                "the table does not have"
+            )
+        return (todo & AndList(restrictions)).proj()
+
+    def populate(
+        self,
+        *restrictions: Any,
+        keys: Iterable[dict[str, Any]] | None = None,
+        suppress_errors: bool = False,
+        return_exception_objects: bool = False,
+        order: str = "original",
+        limit: int | None = None,
+        max_calls: int | None = None,
+        display_progress: bool = False,
+        make_kwargs: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Call ``make`` for every key of the key source for which the table has no entities.
+
+        Each call is one transaction: all that it inserts appears together, or nothing does.
+
+        Parameters
+        ----------
+        *restrictions
+            Conditions that the keys must meet.
+        keys : iterable of dict, optional
+            The keys to make, instead of those of the key source.
+        suppress_errors : bool
+            Go on after an error, and return the errors.
+        return_exception_objects : bool
+            Return the errors as exceptions instead of as texts.
+        order : {"original", "reverse", "random"}
+            The order of the keys.
+        limit : int, optional
+            Look at this many keys at the most.
+        max_calls : int, optional
+            Call ``make`` this many times at the most.
+        display_progress : bool
+            Show a progress bar.
+        make_kwargs : dict, optional
+            More arguments for ``make``.
+
+        Returns
+        -------
+        dict
+            ``success_count``, and ``error_list`` with pairs of key and error.
+
+        Raises
+        ------
+        DataJointError
+            When the table is restricted, or inside a transaction.
+
+        Notes
+        -----
+        Manual 9.1.2 and 9.1.3.
+        """
+        if self.connection.in_transaction:
+            raise DataJointError(f"{self.name} cannot be populated inside a transaction")
+        if order not in _ORDERS:
+            raise DataJointError(f"`order` is one of {', '.join(_ORDERS)}, not {order!r}")
+        pending = self._pending(restrictions, limit) if keys is None else list(keys)
+        if order == "reverse":
+            pending.reverse()
+        elif order == "random":
+            random.shuffle(pending)
+        if max_calls is not None:
+            pending = pending[:max_calls]
+        logger.debug("Populating %s: %d keys", self.name, len(pending))
+        successes = 0
+        errors: list[tuple[dict[str, Any], Any]] = []
+        for key in self._with_progress(pending, display_progress):
+            error = self._make_one(key, suppress_errors, make_kwargs or {})
+            if error is None:
+                successes += 1
+            elif return_exception_objects:
+                errors.append((key, error))
+            else:
+                errors.append((key, _error_text(error)))
+        return {"success_count": successes, "error_list": errors}
+
+    def _pending(self, restrictions: Iterable[Any], limit: int | None) -> list[dict[str, Any]]:
+        """Fetch the keys that are not made yet: one antijoin in the database."""
+        todo = self._jobs_to_do(restrictions)
+        pending = todo - self.target.proj()
+        if limit is not None:
+            pending = pending & Top(limit, "KEY")
+        names = pending.primary_key
+        return [dict(zip(names, row)) for row in fetch_rows(pending, names)]
+
+    def _with_progress(
+        self, keys: list[dict[str, Any]], display: bool
+    ) -> Iterable[dict[str, Any]]:
+        if not display:
+            return keys
+        from tqdm.auto import tqdm
+
+        return _progress_bar(tqdm(keys, desc=type(self).__name__, unit="key", file=sys.stderr))
+
+    def _make_one(
+        self, key: dict[str, Any], suppress_errors: bool, make_kwargs: dict[str, Any]
+    ) -> Exception | None:
+        """Make one key in a transaction; return the error if errors are suppressed."""
+        make = getattr(self, "_make_tuples", None) or self.make
+        self.connection.start_transaction()
+        self._allow_insert = True
+        try:
+            if self._is_made(key):  # by another process meanwhile
+                self.connection.cancel_transaction()
+                return None
+            make(dict(key), **make_kwargs)
+            self.connection.commit_transaction()
+        except BaseException as error:
+            if self.connection.in_transaction:
+                self.connection.cancel_transaction()
+            if not suppress_errors or not isinstance(error, Exception):
+                raise
+            logger.error("Making %s of %s: %s", key, self.name, _error_text(error))
+            return error
+        finally:
+            self._allow_insert = type(self)._allow_insert
+        return None
+
+    def _is_made(self, key: dict[str, Any]) -> bool:
+        return bool(self.target & key)
+
+    def progress(self, *restrictions: Any, display: bool = True) -> tuple[int, int]:
+        """Count the keys that remain to be made.
+
+        Parameters
+        ----------
+        *restrictions
+            Conditions that the keys must meet.
+        display : bool
+            Whether to print it too.
+
+        Returns
+        -------
+        remaining, total : int
+
+        Notes
+        -----
+        Manual 9.1.4.
+        """
+        todo = self._jobs_to_do(restrictions)
+        total = len(todo)
+        remaining = len(todo - self.target.proj())
+        if display:
+            share = 100 * (total - remaining) / total if total else 100.0
+            print(
+                f"{type(self).__name__:<20} completed {total - remaining} of {total} ({share:.1f}%)"
+            )
+        return remaining, total
+
+
+def _progress_bar(bar: Any) -> Iterator[dict[str, Any]]:
+    """Iterate with the key in hand shown beside the bar."""
+    for key in bar:
+        bar.set_postfix_str(", ".join(f"{name}={value}" for name, value in key.items())[:60])
+        yield key
+    bar.set_postfix_str("")
+
+
+def _error_text(error: BaseException) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

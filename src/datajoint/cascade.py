@@ -1,0 +1,214 @@
+"""Plans of deletes and drops, made from the graph of foreign keys before anything is touched.
+
+Manual 5.13 and 7.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .connection import Connection
+from .declare import TableSpec
+from .dependencies import Edge, Graph
+from .errors import DataJointError
+from .sql import algebra
+from .sql.algebra import Condition, Relation
+from .sql.select import Writer
+from .sql.statements import delete
+from .utils import get_master
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """The rows of one table that are deleted."""
+
+    table: str
+    condition: Condition
+    count: int
+
+
+def key_condition(connection: Connection, spec: TableSpec, relation: Relation) -> Condition:
+    """Name the entities of a relation by their primary keys, as they are now."""
+    key = tuple(spec.heading.primary_key)
+    rows = tuple(connection.rows(Writer(connection.dialect).select(relation, key)))
+    if not key:
+        return algebra.Constant(bool(rows))
+    return algebra.OneOf(key, tuple(spec.heading.types[name] for name in key), rows)
+
+
+def plan_delete(
+    connection: Connection, table: str, condition: Condition, *, force_masters: bool = False
+) -> list[Deletion]:
+    """Plan the delete of some rows of a table and of all that depend on them.
+
+    Parameters
+    ----------
+    connection : Connection
+    table : str
+        Full table name.
+    condition : Condition
+        Which rows; it must not depend on the contents of any table, lest it change its meaning
+        as the delete goes on.
+    force_masters : bool
+        Whether the masters of deleted parts are deleted too, with all their parts.
+
+    Returns
+    -------
+    list of Deletion
+        Parents first; tables of which nothing is deleted are left out, except the first.
+    """
+    graph = connection.dependencies.load()
+    seeds = {table: [condition]}
+    while True:
+        plan = _spread(connection, graph, seeds)
+        masters = _masters_of_orphans(connection, graph, plan) if force_masters else {}
+        if not masters:
+            return plan
+        for master, keys in masters.items():
+            seeds.setdefault(master, []).append(keys)
+
+
+def _spread(
+    connection: Connection, graph: Graph, seeds: dict[str, list[Condition]]
+) -> list[Deletion]:
+    """Follow the foreign keys downstream from some rows of some tables."""
+    reached = graph.sorted({name for seed in seeds for name in graph.descendants(seed)})
+    affected: dict[str, Deletion] = {}
+    for name in reached:
+        conditions = list(seeds.get(name, []))
+        for edge in graph.edges_in(name):
+            parent = affected.get(edge.parent)
+            if parent is not None and edge.parent != name:
+                conditions.append(_referring(edge, _rows(graph.tables[edge.parent], parent)))
+        if not conditions:
+            continue
+        condition = conditions[0] if len(conditions) == 1 else algebra.AnyOf(tuple(conditions))
+        for edge in graph.edges_in(name):
+            if edge.parent == name:
+                condition = _closure(connection, graph.tables[name], edge, condition)
+        relation = algebra.Restriction(graph.tables[name].relation, condition)
+        ((count,),) = connection.rows(Writer(connection.dialect).count(relation))
+        if count or name in seeds:
+            affected[name] = Deletion(name, condition, count)
+    return [affected[name] for name in reached if name in affected]
+
+
+def _rows(spec: TableSpec, deletion: Deletion) -> Relation:
+    return algebra.Restriction(spec.relation, deletion.condition)
+
+
+def _referring(edge: Edge, parent: Relation) -> Condition:
+    """Select the rows of a child that refer to rows of its parent."""
+    projected = algebra.Projection(parent, edge.foreign_key.attributes)
+    return algebra.Matching(projected, edge.foreign_key.child_attributes)
+
+
+def _closure(
+    connection: Connection, spec: TableSpec, edge: Edge, condition: Condition
+) -> Condition:
+    """Add the rows of a table that refer, directly or not, to some of its own rows."""
+    keys = key_condition(connection, spec, algebra.Restriction(spec.relation, condition))
+    while True:
+        rows = algebra.Restriction(spec.relation, keys)
+        wider = algebra.AnyOf((keys, _referring(edge, rows)))
+        grown = key_condition(connection, spec, algebra.Restriction(spec.relation, wider))
+        if grown == keys or len(getattr(grown, "rows", ())) == len(getattr(keys, "rows", ())):
+            return keys
+        keys = grown
+
+
+def _orphans(graph: Graph, plan: list[Deletion]) -> dict[str, Relation]:
+    """Select the rows of parts that are deleted although their masters are not."""
+    deletions = {deletion.table: deletion for deletion in plan}
+    orphans: dict[str, Relation] = {}
+    for deletion in plan:
+        master = get_master(deletion.table)
+        if not deletion.count or master not in graph.tables:
+            continue
+        rows = _rows(graph.tables[deletion.table], deletion)
+        if master in deletions:
+            matching = algebra.Matching(
+                algebra.Projection(
+                    _rows(graph.tables[master], deletions[master]), _link(graph, deletion.table)
+                ),
+                tuple(child for child, _ in _link(graph, deletion.table)),
+            )
+            rows = algebra.Restriction(rows, algebra.Negation(matching))
+        orphans[deletion.table] = rows
+    return orphans
+
+
+def _link(graph: Graph, part: str) -> tuple[tuple[str, str], ...]:
+    """Tell how a part refers to its master: attribute of the part, attribute of the master."""
+    master = get_master(part)
+    for edge in graph.edges_in(part):
+        if edge.parent == master:
+            return edge.foreign_key.attributes
+    heading = graph.tables[part].heading
+    return tuple((n, n) for n in graph.tables[master].heading.primary_key if n in heading)
+
+
+def _masters_of_orphans(
+    connection: Connection, graph: Graph, plan: list[Deletion]
+) -> dict[str, Condition]:
+    masters: dict[str, Condition] = {}
+    for part, rows in _orphans(graph, plan).items():
+        spec = graph.tables[get_master(part)]
+        link = _link(graph, part)
+        parts = algebra.Projection(rows, tuple((parent, child) for child, parent in link))
+        matching = algebra.Matching(parts, tuple(parent for _, parent in link))
+        keys = key_condition(connection, spec, algebra.Restriction(spec.relation, matching))
+        if getattr(keys, "rows", True):
+            masters[get_master(part)] = keys
+    return masters
+
+
+def check_parts(connection: Connection, plan: list[Deletion]) -> None:
+    """Refuse a delete that would leave a master without some of its parts.
+
+    Raises
+    ------
+    DataJointError
+        Names the part and the number of its rows.
+    """
+    graph = connection.dependencies.load(force=False)
+    for part, rows in _orphans(graph, plan).items():
+        ((count,),) = connection.rows(Writer(connection.dialect).count(rows))
+        if count:
+            raise DataJointError(
+                f"The delete would take {count} rows of the part table {part} from their masters in "
+                f"{get_master(part)}. Delete from the master instead, or set force_masters=True to "
+                "delete the masters too, or force_parts=True to delete parts alone"
+            )
+
+
+def execute_delete(connection: Connection, plan: list[Deletion]) -> None:
+    """Delete what is planned, children first."""
+    graph = connection.dependencies.load(force=False)
+    dialect = connection.dialect
+    for deletion in reversed(plan):
+        name = graph.tables[deletion.table].name
+        statement = delete(dialect, dialect.table(name.schema, name.table), deletion.condition)
+        connection.execute(statement)
+
+
+def plan_drop(connection: Connection, table: str) -> list[tuple[str, int]]:
+    """Plan the drop of a table and of all that depend on it.
+
+    Returns
+    -------
+    list of (str, int)
+        Full table name and number of rows, parents first.
+
+    Raises
+    ------
+    DataJointError
+        When a part would be dropped without its master.
+    """
+    graph = connection.dependencies.load()
+    plan = []
+    for name in graph.descendants(table):
+        statement = Writer(connection.dialect).count(graph.tables[name].relation)
+        ((count,),) = connection.rows(statement)
+        plan.append((name, count))
+    return plan

@@ -1,0 +1,416 @@
+"""The connection: one session with the database, its transactions and its catalog.
+
+Manual 3.1 and 7.5.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+
+from .backends.base import Backend, Cursor
+from .backends.registry import get_backend
+from .declare import TableName, TableSpec
+from .dependencies import Dependencies
+from .errors import DataJointError, LostConnectionError, MissingTableError
+from .logging import announce, logger
+from .settings import choose_backend, config
+from .sql.dialect import Dialect
+from .sql.text import SQL
+from .version import __version__
+
+_Result = TypeVar("_Result")
+
+
+class Connection:
+    """A session with the database; it is usually made by :func:`conn`.
+
+    Parameters
+    ----------
+    **options
+        Settings of the section ``database`` that differ from ``dj.config``.
+
+    Attributes
+    ----------
+    schemas : dict
+        The activated schemas by name.
+    dependencies : Dependencies
+        The graph of foreign keys.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        given = {f"database.{name}": value for name, value in options.items() if value is not None}
+        merged = {**config, **given}
+        self._backend: Backend = get_backend(choose_backend(merged))(merged)
+        self._lock = threading.RLock()
+        self._in_transaction = False
+        self._process = os.getpid()
+        self._catalog: dict[str, dict[str, TableSpec]] = {}
+        self.schemas: dict[str, Any] = {}
+        self.dependencies = Dependencies(self._read_dependencies)
+        self.connect()
+
+    # -- the session --------------------------------------------------------------------------
+
+    @property
+    def dialect(self) -> Dialect:
+        """The SQL of the database."""
+        return self._backend.dialect
+
+    @property
+    def backend(self) -> Backend:
+        """The database behind the connection."""
+        return self._backend
+
+    def connect(self) -> None:
+        """Open the session, and say to what."""
+        self._call(self._backend.connect)
+        announce(
+            f"DataJoint {__version__} connected to {self._backend.description}", config["loglevel"]
+        )
+
+    def close(self) -> None:
+        """Close the session."""
+        self._in_transaction = False
+        self._backend.close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the session is open."""
+        return self._backend.is_connected
+
+    def ping(self) -> None:
+        """Check that the database answers.
+
+        Raises
+        ------
+        LostConnectionError
+            When it does not.
+        """
+        self._call(lambda: self._backend.execute("SELECT 1"))
+
+    def get_user(self) -> str:
+        """Return ``user@host`` as the database knows the session."""
+        return self._backend.user
+
+    @property
+    def connection_id(self) -> int:
+        """Identifies the session among those of the database."""
+        return self._backend.session_id
+
+    def __repr__(self) -> str:
+        state = "connected" if self.is_connected else "disconnected"
+        return f"DataJoint connection ({state}) to {self._backend.description}"
+
+    # -- statements ---------------------------------------------------------------------------
+
+    def _call(self, operation: Callable[[], _Result]) -> _Result:
+        """Run an operation of the backend with the driver's errors mapped to ours."""
+        try:
+            return operation()
+        except Exception as error:
+            mapped = self._backend.map_error(error)
+            if mapped is None:
+                raise
+            raise mapped from error
+
+    def _run(self, operation: Callable[[], _Result], reconnect: bool | None = None) -> _Result:
+        """Run an operation; reconnect and repeat it once if the connection was lost before."""
+        with self._lock:
+            if os.getpid() != self._process:
+                self._continue_in_child()
+            try:
+                return self._call(operation)
+            except LostConnectionError as error:
+                if self._in_transaction:
+                    self._in_transaction = False
+                    self._backend.close()
+                    raise LostConnectionError(
+                        "The connection was lost during a transaction, which has been rolled back"
+                    ) from error
+                if not (config["database.reconnect"] if reconnect is None else reconnect):
+                    raise
+                logger.warning("Reconnecting to %s", self._backend.description)
+                self.connect()
+                return self._call(operation)
+
+    def _continue_in_child(self) -> None:
+        """Open a session of its own in a process forked from the one that made the connection."""
+        self._process = os.getpid()
+        self._in_transaction = False
+        self._backend.abandon()
+        self._backend.connect()
+
+    def query(
+        self,
+        query: str,
+        args: Sequence[Any] = (),
+        *,
+        as_dict: bool = False,
+        suppress_warnings: bool = True,
+        reconnect: bool | None = None,
+    ) -> Any:
+        """Run SQL of the database's own flavour.
+
+        Parameters
+        ----------
+        query : str
+            With a placeholder of the driver for each value.
+        args : sequence
+            The values.
+        as_dict : bool
+            Whether rows are dicts.
+        suppress_warnings : bool
+            Kept for existing code: warnings of the server are not shown.
+        reconnect : bool, optional
+            Whether to reconnect after the connection was lost: setting ``database.reconnect``.
+
+        Returns
+        -------
+        cursor
+            With ``fetchone``, ``fetchall`` and ``rowcount``; iterable.
+        """
+        logger.debug("%s", query)
+        cursor = self._run(lambda: self._backend.execute(query, args), reconnect)
+        return _DictCursor(cursor) if as_dict else cursor
+
+    def rows(self, statement: SQL) -> list[tuple[Any, ...]]:
+        """Run a statement and fetch all rows of its result."""
+        text, values = statement.compile(self.dialect.placeholder)
+        logger.debug("%s", text)
+        return self._run(lambda: self._backend.execute(text, values).fetchall())
+
+    def execute(self, statement: SQL) -> int:
+        """Run a statement and count the rows that it changes."""
+        text, values = statement.compile(self.dialect.placeholder)
+        logger.debug("%s", text)
+        return self._run(lambda: self._backend.execute(text, values).rowcount)
+
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Run a statement for each row of values and count the rows that change."""
+        logger.debug("%s", statement)
+        return self._run(lambda: self._backend.execute_many(statement, rows), reconnect=False)
+
+    # -- transactions -------------------------------------------------------------------------
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is in progress."""
+        return self._in_transaction
+
+    def start_transaction(self) -> None:
+        """Start a transaction.
+
+        Raises
+        ------
+        DataJointError
+            When one is in progress.
+        """
+        if self._in_transaction:
+            raise DataJointError(
+                "A transaction is in progress: nested transactions are not supported. "
+                "End it first, or leave this one out"
+            )
+        self._run(self._backend.begin)
+        self._in_transaction = True
+        logger.debug("Transaction started")
+
+    def cancel_transaction(self) -> None:
+        """Undo the transaction in progress."""
+        self._in_transaction = False
+        self._call(self._backend.rollback)
+        logger.debug("Transaction cancelled")
+
+    def commit_transaction(self) -> None:
+        """Make the changes of the transaction in progress permanent, all together."""
+        self._run(self._backend.commit)
+        self._in_transaction = False
+        logger.debug("Transaction committed")
+
+    @property
+    def transaction(self) -> Any:
+        """A context manager: all changes inside take effect together, or none after an error.
+
+        Examples
+        --------
+        >>> with connection.transaction:  # doctest: +SKIP
+        ...     Session.insert1(session)
+        ...     Session.Experimenter.insert(experimenters)
+        """
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        self.start_transaction()
+        try:
+            yield self
+            self.commit_transaction()
+        except BaseException:
+            if self._in_transaction:
+                self.cancel_transaction()
+            raise
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """All changes inside take effect together, within a transaction in progress or alone."""
+        if not self._in_transaction:
+            with self._transaction():
+                yield
+            return
+        self._run(lambda: self._backend.execute("SAVEPOINT atomic"))
+        try:
+            yield
+        except BaseException:
+            if self._in_transaction:
+                self._run(lambda: self._backend.execute("ROLLBACK TO SAVEPOINT atomic"))
+                self._run(lambda: self._backend.execute("RELEASE SAVEPOINT atomic"))
+            raise
+        self._run(lambda: self._backend.execute("RELEASE SAVEPOINT atomic"))
+
+    # -- catalog ------------------------------------------------------------------------------
+
+    def register(self, schema: Any) -> None:
+        """Note that a schema is activated on this connection."""
+        self.schemas[schema.database] = schema
+        self.dependencies.clear()
+
+    def forget_catalog(self, schema: str) -> None:
+        """Forget what is known of a schema, because its tables have changed."""
+        self._catalog.pop(schema, None)
+        self.dependencies.clear()
+
+    def list_schemas(self) -> list[str]:
+        """Name the schemas that the user can see."""
+        return self._run(self._backend.schemas)
+
+    def tables(self, schema: str) -> Mapping[str, TableSpec]:
+        """Specify all tables of a schema, by name in the database; read once."""
+        if schema not in self._catalog:
+            self._catalog[schema] = self._run(lambda: self._backend.load_schema(schema))
+        return self._catalog[schema]
+
+    def table(self, name: TableName) -> TableSpec:
+        """Specify a table.
+
+        Raises
+        ------
+        MissingTableError
+            When it is not declared.
+        """
+        spec = self.tables(name.schema).get(name.table)
+        if spec is None:
+            raise MissingTableError(f"Table {name} is not declared in the database")
+        return spec
+
+    def is_declared(self, name: TableName) -> bool:
+        """Tell whether a table is declared; look again if it was not."""
+        if name.table in self.tables(name.schema):
+            return True
+        self._catalog.pop(name.schema, None)
+        return name.table in self.tables(name.schema)
+
+    def create_table(self, spec: TableSpec) -> None:
+        """Create a table."""
+        self._run(lambda: self._backend.create_table(spec))
+        self.forget_catalog(spec.name.schema)
+
+    def drop_table(self, name: TableName) -> None:
+        """Drop a table, to which no other refers."""
+        self._run(lambda: self._backend.drop_table(name))
+        self.forget_catalog(name.schema)
+
+    def create_schema(self, schema: str) -> None:
+        """Create a schema, unless it exists."""
+        self._run(lambda: self._backend.create_schema(schema))
+
+    def drop_schema(self, schema: str) -> None:
+        """Drop a schema, whose tables are dropped."""
+        self._run(lambda: self._backend.drop_schema(schema))
+        self.schemas.pop(schema, None)
+        self.forget_catalog(schema)
+
+    def size_on_disk(self, name: TableName) -> int:
+        """Count the bytes that a table takes, with its indexes."""
+        return self._run(lambda: self._backend.size_on_disk(name))
+
+    def _read_dependencies(self) -> dict[str, TableSpec]:
+        """Read the tables of the activated schemas, and of all that they are linked with."""
+        self._catalog.clear()
+        known: set[str] = set()
+        pending = set(self.schemas)
+        while pending:
+            known |= pending
+            linked = self._run(lambda: self._backend.referring_schemas(known))
+            for schema in pending:
+                for spec in self.tables(schema).values():
+                    linked |= {foreign_key.parent.schema for foreign_key in spec.foreign_keys}
+            pending = linked - known
+        return {
+            spec.name.full: spec
+            for schema in known
+            for spec in self.tables(schema).values()
+            if not spec.name.table.startswith("~")
+        }
+
+
+class _DictCursor:
+    """A cursor whose rows are dicts."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._names = list(cursor.names)
+        self._cursor = cursor
+        self.rowcount = cursor.rowcount
+
+    def _dict(self, row: tuple[Any, ...]) -> dict[str, Any]:
+        return dict(zip(self._names, row))
+
+    def fetchone(self) -> dict[str, Any] | None:
+        row = self._cursor.fetchone()
+        return None if row is None else self._dict(row)
+
+    def fetchall(self) -> list[dict[str, Any]]:
+        return [self._dict(row) for row in self._cursor.fetchall()]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(self._dict, self._cursor)
+
+
+class _Conn:
+    """``dj.conn``: the connection that everything uses unless it is given another."""
+
+    connection: Connection | None = None
+
+    def __call__(self, *, reset: bool = False, **options: Any) -> Connection:
+        """Return the connection, opening it when it is first needed.
+
+        Parameters
+        ----------
+        reset : bool
+            Close the connection and open a new one, with the present settings.
+        **options
+            Settings of the section ``database``, such as ``path``, for a new connection.
+
+        Returns
+        -------
+        Connection
+
+        Raises
+        ------
+        DataJointError
+            When the database cannot be opened.
+        """
+        if reset and self.connection is not None:
+            self.connection.close()
+            self.connection = None
+        if self.connection is None:
+            self.connection = Connection(**options)
+        return self.connection
+
+
+conn = _Conn()
+
+__all__ = ["Connection", "conn"]

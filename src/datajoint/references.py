@@ -1,0 +1,79 @@
+"""Finding the tables that the names in definitions mean.
+
+Names are looked up, never evaluated: dotted paths through modules, classes and their attributes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .connection import Connection
+from .declare import Reference, TableName, TableSpec
+from .errors import DataJointError
+from .utils import did_you_mean
+
+#: Name → what it means in the code around a table class.
+Context = Mapping[str, Any]
+
+
+def find_table(reference: Reference, context: Context, connection: Connection) -> TableSpec:
+    """Find the table that a foreign key refers to.
+
+    Parameters
+    ----------
+    reference : Reference
+    context : mapping
+    connection : Connection
+
+    Raises
+    ------
+    DataJointError
+        When a name means nothing, or no table.
+    """
+    if reference.literal:
+        return connection.table(TableName(*reference.path))
+    found: Any = context
+    for i, name in enumerate(reference.path):
+        try:
+            found = found[name] if i == 0 else getattr(found, name)
+        except (AttributeError, KeyError):
+            before = ".".join(reference.path[:i])
+            known = context if i == 0 else dir(found)
+            raise DataJointError(
+                f"`{name}` is not defined{f' in `{before}`' if before else ' here'}"
+                f"{did_you_mean(name, known)}"
+            ) from None
+    table = found() if inspect.isclass(found) else found
+    if isinstance(table, Mapping) or not hasattr(table, "full_table_name"):
+        raise DataJointError(f"`{reference}` is no table")
+    if table.connection is not connection:
+        raise DataJointError(f"`{reference}` is a table of another connection")
+    spec: TableSpec = table.spec
+    return spec
+
+
+def class_names(context: Context) -> dict[str, str]:
+    """Name the tables for which a context has classes: full table name → name of the class."""
+    return {full_name: name for name, full_name in _tables_in(context)}
+
+
+def _tables_in(context: Context, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in list(context.items()):
+        if name.startswith("_"):
+            continue
+        if inspect.ismodule(value) and not prefix and getattr(value, "schema", None) is not None:
+            yield from _tables_in(vars(value), f"{name}.")
+        elif inspect.isclass(value) and _is_table_class(value):
+            yield f"{prefix}{name}", value().full_table_name
+            for part in vars(value).values():
+                if inspect.isclass(part) and _is_table_class(part):
+                    yield f"{prefix}{name}.{part.__name__}", part().full_table_name
+
+
+def _is_table_class(value: type) -> bool:
+    return (
+        getattr(value, "_connection", None) is not None
+        and getattr(value, "database", None) is not None
+    )

@@ -1,0 +1,613 @@
+"""Tables: query expressions that are stored, and can be changed.
+
+Manual chapters 5 and 7.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+
+from . import cascade
+from .condition import as_expression
+from .connection import Connection
+from .declare import TableName, TableSpec, parse_definition, resolve
+from .dependencies import Edge
+from .describe import describe
+from .errors import (
+    DataJointError,
+    DuplicateError,
+    IntegrityError,
+    MissingTableError,
+)
+from .expression import QueryExpression
+from .heading import Heading
+from .insertion import EncodedRow, RowEncoder, rows_of
+from .logging import logger
+from .references import Context, class_names, find_table
+from .settings import config
+from .sql import algebra
+from .sql.algebra import Relation
+from .sql.select import Writer
+from .sql.statements import delete, insert_row, insert_select, update
+from .utils import get_master, split_full_table_name, user_choice
+
+_CHUNK = 1000
+
+
+class Table(QueryExpression):
+    """A table of the database; restricted, it is still a table.
+
+    Attributes
+    ----------
+    database : str
+        The schema.
+    definition : str
+        How the table is declared.
+    declaration_context : dict
+        Where the names of other tables in the definition are looked up.
+    """
+
+    _table_name: str | None = None
+    database: str | None = None
+    declaration_context: Context | None = None
+    #: Whether the table may be inserted into outside of ``make``.
+    _allow_insert = True
+
+    @property
+    def definition(self) -> str:
+        raise NotImplementedError(
+            f"The class `{type(self).__name__}` must have a `definition`: the text that declares "
+            "its table"
+        )
+
+    # -- what the table is ----------------------------------------------------------------------
+
+    @property
+    def table_name(self) -> str:
+        """The name of the table in its schema."""
+        if self._table_name is None:
+            raise DataJointError(f"The class `{type(self).__name__}` names no table")
+        return self._table_name
+
+    @property
+    def name(self) -> TableName:
+        """The name of the table with its schema."""
+        if self.database is None or self._connection is None:
+            raise DataJointError(
+                f"The class `{type(self).__name__}` is not connected to a table yet: decorate it "
+                "with a schema, as in `@schema`"
+                + (", and activate the schema" if self.database is None else "")
+            )
+        return TableName(self.database, self.table_name)
+
+    @property
+    def full_table_name(self) -> str:
+        """`` `schema`.`table` ``."""
+        return self.name.full
+
+    @property
+    def spec(self) -> TableSpec:
+        """All that the database knows about the table."""
+        return self.connection.table(self.name)
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            self.name  # noqa: B018 - raises the error that says why
+        return super().connection
+
+    @property
+    def heading(self) -> Heading:
+        """The attributes of the table."""
+        return self.spec.heading
+
+    @property
+    def relation(self) -> Relation:
+        return self.spec.relation if self._relation is None else self._relation
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the table exists in the database."""
+        return self.connection.is_declared(self.name)
+
+    @property
+    def size_on_disk(self) -> int:
+        """Bytes that the table takes in the database, with its indexes."""
+        return self.connection.size_on_disk(self.name)
+
+    # -- declaration ----------------------------------------------------------------------------
+
+    def declare(self, context: Context | None = None) -> None:
+        """Create the table as its definition says, unless it exists.
+
+        Parameters
+        ----------
+        context : mapping, optional
+            Where the names of other tables are looked up.
+
+        Raises
+        ------
+        DataJointError
+            Points at the line of the definition that is wrong.
+        """
+        if self.connection.in_transaction:
+            raise DataJointError(f"Table {self.name} cannot be declared inside a transaction")
+        if len(self.table_name) > 64:
+            raise DataJointError(f"The name of table {self.name} is longer than 64 characters")
+        context = context if context is not None else self.declaration_context or {}
+        definition = parse_definition(inspect.cleandoc(self.definition))
+        spec = resolve(
+            definition,
+            self.name,
+            lambda reference: find_table(reference, context, self.connection),
+        )
+        self.connection.create_table(spec)
+
+    def describe(self, context: Context | None = None, printout: bool = False) -> str:
+        """Write the definition that the table was declared with.
+
+        Parameters
+        ----------
+        context : mapping, optional
+            Where classes are looked up that stand for the parents; the names around the caller by
+            default.
+        printout : bool
+            Whether to print it too.
+
+        Returns
+        -------
+        str
+        """
+        if context is None:
+            frame = inspect.currentframe()
+            caller = frame.f_back if frame else None
+            context = {**caller.f_globals, **caller.f_locals} if caller else {}
+        names = class_names(context)
+        text = describe(self.spec, lambda name: names.get(name.full, name.full))
+        if printout:
+            logger.info("\n%s", text)
+        return text
+
+    # -- the table among others -----------------------------------------------------------------
+
+    def parents(
+        self,
+        primary: bool | None = None,
+        as_objects: bool = False,
+        foreign_key_info: bool = False,
+    ) -> list[Any]:
+        """List the tables that this table refers to.
+
+        Parameters
+        ----------
+        primary : bool, optional
+            True: only through foreign keys in the primary key; False: only through others.
+        as_objects : bool
+            Give tables instead of their full names.
+        foreign_key_info : bool
+            Give pairs of the table and a dict about the foreign key.
+        """
+        graph = self.connection.dependencies.load(force=False)
+        edges = graph.edges_in(self.full_table_name, primary)
+        return self._neighbours([(e.parent, e) for e in edges], as_objects, foreign_key_info)
+
+    def children(
+        self,
+        primary: bool | None = None,
+        as_objects: bool = False,
+        foreign_key_info: bool = False,
+    ) -> list[Any]:
+        """List the tables that refer to this table; see :meth:`parents`."""
+        graph = self.connection.dependencies.load(force=False)
+        edges = graph.edges_out(self.full_table_name, primary)
+        return self._neighbours([(e.child, e) for e in edges], as_objects, foreign_key_info)
+
+    def _neighbours(
+        self, neighbours: list[tuple[str, Edge]], as_objects: bool, foreign_key_info: bool
+    ) -> list[Any]:
+        listed: list[Any] = self._as_listed([name for name, _ in neighbours], as_objects)
+        if not foreign_key_info:
+            return listed
+        return [
+            (
+                table,
+                {
+                    "primary": edge.primary,
+                    "attr_map": edge.attr_map,
+                    "aliased": edge.aliased,
+                    "multi": edge.multi,
+                },
+            )
+            for table, (_, edge) in zip(listed, neighbours)
+        ]
+
+    def ancestors(self, as_objects: bool = False) -> list[Any]:
+        """List all tables that this table depends on, and itself, parents first."""
+        return self._as_listed(
+            self.connection.dependencies.ancestors(self.full_table_name), as_objects
+        )
+
+    def descendants(self, as_objects: bool = False) -> list[Any]:
+        """List this table and all that depend on it, parents first."""
+        return self._as_listed(
+            self.connection.dependencies.descendants(self.full_table_name), as_objects
+        )
+
+    def parts(self, as_objects: bool = False) -> list[Any]:
+        """List the part tables of this table."""
+        graph = self.connection.dependencies.load(force=False)
+        return self._as_listed(graph.parts(self.full_table_name), as_objects)
+
+    def _as_listed(self, names: list[str], as_objects: bool) -> list[Any]:
+        return [FreeTable(self.connection, n) for n in names] if as_objects else list(names)
+
+    # -- insert ---------------------------------------------------------------------------------
+
+    def insert1(self, row: Any, **kwargs: Any) -> None:
+        """Insert one entity.
+
+        Parameters
+        ----------
+        row : mapping, record or sequence
+            A sequence has a value for each attribute, in the order of the heading.
+        **kwargs
+            As for :meth:`insert`.
+        """
+        self.insert((row,), **kwargs)
+
+    def insert(
+        self,
+        rows: Any,
+        replace: bool = False,
+        skip_duplicates: bool = False,
+        ignore_extra_fields: bool = False,
+        allow_direct_insert: bool | None = None,
+    ) -> None:
+        """Insert entities, all of them or none.
+
+        Parameters
+        ----------
+        rows
+            An iterable of mappings, records or sequences; a structured array; a data frame; the
+            ``pathlib.Path`` of a CSV file with a header; or a query, whose result is inserted
+            without leaving the database.
+        replace : bool
+            Replace entities whose primary keys exist.
+        skip_duplicates : bool
+            Pass over entities whose primary keys exist.
+        ignore_extra_fields : bool
+            Pass over fields that are no attributes instead of refusing them.
+        allow_direct_insert : bool, optional
+            Allow inserts into an auto-populated table outside of its ``make``.
+
+        Raises
+        ------
+        DataJointError
+            Names the row, the attribute and the value that are refused; nothing is inserted.
+
+        Notes
+        -----
+        Manual 7.2.
+        """
+        if not (self._allow_insert or allow_direct_insert):
+            raise DataJointError(
+                f"Entities are inserted into the auto-populated table {self.name} by its `make` "
+                "when it is populated. To insert them directly, set allow_direct_insert=True"
+            )
+        if replace and skip_duplicates:
+            raise DataJointError("`replace` and `skip_duplicates` exclude each other")
+        mode = "replace" if replace else "skip" if skip_duplicates else "insert"
+        rows = as_expression(rows)
+        if isinstance(rows, QueryExpression):
+            self._insert_query(rows, mode, ignore_extra_fields)
+            return
+        encoder = RowEncoder(self.spec, self.connection.dialect, ignore_extra_fields)
+        if isinstance(rows, tuple) and len(rows) == 1:
+            self._insert_chunk([encoder.encode(rows[0])], mode)
+            return
+        encoded = (encoder.encode(row, i) for i, row in enumerate(rows_of(rows)))
+        with self.connection.atomic():
+            while chunk := list(itertools.islice(encoded, _CHUNK)):
+                self._insert_chunk(chunk, mode)
+
+    def _insert_chunk(self, chunk: list[EncodedRow], mode: str) -> None:
+        table = self.connection.dialect.table(self.name.schema, self.name.table)
+        key = self.heading.primary_key
+        try:
+            for columns, group in itertools.groupby(chunk, lambda row: row[0]):
+                statement = insert_row(self.connection.dialect, table, columns, key, mode)
+                self.connection.execute_many(statement, [values for _, values in group])
+        except DuplicateError as error:
+            raise error.suggest(
+                "To pass over entities whose primary keys exist, set skip_duplicates=True"
+            ) from error.__cause__
+        except IntegrityError as error:
+            raise self._explain_missing_parent(chunk, error) from error.__cause__
+
+    def _explain_missing_parent(
+        self, chunk: list[EncodedRow], error: IntegrityError
+    ) -> IntegrityError:
+        """Name the foreign key and the value for which a parent is missing."""
+        writer = Writer(self.connection.dialect)
+        for foreign_key in self.spec.foreign_keys:
+            parent = self.connection.table(foreign_key.parent)
+            child, names = foreign_key.child_attributes, foreign_key.parent_attributes
+            types = tuple(parent.heading.types[name] for name in names)
+            rows = (dict(zip(columns, values)) for columns, values in chunk)
+            for values in dict.fromkeys(tuple(row.get(n) for n in child) for row in rows):
+                if None in values:
+                    continue
+                condition = algebra.OneOf(names, types, (values,))
+                found = algebra.Restriction(parent.relation, condition)
+                if not self.connection.rows(writer.exists(found))[0][0]:
+                    shown = ", ".join(f"{n} = {v!r}" for n, v in zip(names, values))
+                    return IntegrityError(
+                        f"Cannot insert into {self.name}: its foreign key ({', '.join(child)}) "
+                        f"refers to {foreign_key.parent}, which has no entity with {shown}"
+                    )
+        return error
+
+    def _insert_query(self, query: QueryExpression, mode: str, ignore_extra_fields: bool) -> None:
+        heading = self.heading
+        extra = [name for name in query.heading.names if name not in heading]
+        if extra and not ignore_extra_fields:
+            raise heading.unknown(extra[0], f" of {self.name}").suggest(
+                "To pass over attributes of the query that the table does not have, set "
+                "ignore_extra_fields=True"
+            )
+        names = [name for name in heading.names if name in query.heading]
+        dialect = self.connection.dialect
+        table = dialect.table(self.name.schema, self.name.table)
+        self.connection.execute(
+            insert_select(dialect, table, names, heading.primary_key, mode, query.relation)
+        )
+
+    # -- update ---------------------------------------------------------------------------------
+
+    def update1(self, row: Mapping[str, Any]) -> None:
+        """Update one entity that exists.
+
+        Parameters
+        ----------
+        row : mapping
+            The primary key, and new values of secondary attributes; None resets to the default.
+
+        Raises
+        ------
+        DataJointError
+            When the primary key is incomplete, or no such entity exists.
+
+        Notes
+        -----
+        Manual 7.4: to correct mistakes, not as a part of regular work.
+        """
+        if not isinstance(row, Mapping):
+            raise DataJointError("`update1` takes a mapping of attributes to values")
+        if self._restriction:
+            raise DataJointError("`update1` cannot be applied to a restricted table")
+        heading = self.heading
+        missing = [name for name in heading.primary_key if row.get(name) is None]
+        if missing:
+            raise DataJointError(
+                f"`update1` of {self.name} needs the whole primary key; missing: "
+                f"{', '.join(missing)}"
+            )
+        for name in row:
+            if name not in heading:
+                raise heading.unknown(name, f" of {self.name}")
+        encoder = RowEncoder(self.spec, self.connection.dialect, False)
+        key = {name: encoder.encode_value(name, row[name]) for name in heading.primary_key}
+        values = {n: encoder.encode_value(n, v) for n, v in row.items() if n not in key}
+        condition = algebra.AllOf(
+            tuple(algebra.Equal(n, heading.types[n], value) for n, value in key.items())
+        )
+        entity = self & {name: row[name] for name in heading.primary_key}
+        if not entity:
+            raise DataJointError(
+                f"`update1`: {self.name} has no entity with "
+                + ", ".join(f"{name} = {row[name]!r}" for name in heading.primary_key)
+            )
+        if values:
+            dialect = self.connection.dialect
+            table = dialect.table(self.name.schema, self.name.table)
+            self.connection.execute(update(dialect, table, values, condition))
+
+    # -- delete ---------------------------------------------------------------------------------
+
+    def delete(
+        self,
+        transaction: bool = True,
+        safemode: bool | None = None,
+        force_parts: bool = False,
+        force_masters: bool = False,
+    ) -> int:
+        """Delete the entities and all that depend on them, after showing what that is.
+
+        Parameters
+        ----------
+        transaction : bool
+            Whether to delete in a transaction of its own; False inside one of the user's.
+        safemode : bool, optional
+            Whether to ask first: setting ``safemode``.
+        force_parts : bool
+            Allow to delete parts without their masters.
+        force_masters : bool
+            Delete the masters of deleted parts too.
+
+        Returns
+        -------
+        int
+            How many entities of this table were deleted; 0 when the user declined.
+
+        Raises
+        ------
+        DataJointError
+            When parts would be deleted without their masters; nothing is deleted.
+
+        Notes
+        -----
+        Manual 7.3.
+        """
+        if safemode is None:
+            safemode = config["safemode"]
+        plan = self._plan_delete(force_parts, force_masters)
+        count = next(deletion.count for deletion in plan if deletion.table == self.full_table_name)
+        if not any(deletion.count for deletion in plan):
+            logger.info("Nothing to delete from %s", self.name)
+            return 0
+        if safemode:
+            rows = [(deletion.table, deletion.count) for deletion in plan]
+            print(_plan_text("About to delete:", rows))
+            if user_choice("Proceed?", default="no") != "yes":
+                print("Nothing was deleted.")
+                return 0
+        if not transaction:
+            cascade.execute_delete(self.connection, plan)
+            return count
+        with self.connection.atomic():
+            if [
+                (d.table, d.count) for d in self._plan_delete(force_parts, force_masters)
+            ] != [(d.table, d.count) for d in plan]:
+                raise DataJointError(
+                    "The data were changed by others meanwhile; nothing was deleted. "
+                    "Please look again and repeat the delete"
+                )
+            cascade.execute_delete(self.connection, plan)
+        for deletion in plan:
+            logger.debug("Deleted %d rows of %s", deletion.count, deletion.table)
+        if safemode:
+            print("Deleted.")
+        return count
+
+    def _plan_delete(self, force_parts: bool, force_masters: bool) -> list[cascade.Deletion]:
+        plan = cascade.plan_delete(
+            self.connection,
+            self.full_table_name,
+            self._own_condition(),
+            force_masters=force_masters,
+        )
+        if not force_parts:
+            cascade.check_parts(self.connection, plan)
+        return plan
+
+    def _own_condition(self) -> algebra.Condition:
+        """Say which rows are selected, in terms of the attributes of the table alone.
+
+        Where the restriction depends on other tables or on positions, the rows are named by their
+        keys: their children are deleted before them, which would change what it means.
+        """
+        conditions = []
+        relation = self.relation
+        while isinstance(relation, algebra.Restriction):
+            conditions.append(relation.condition)
+            relation = relation.source
+        if not isinstance(relation, algebra.Stored) or any(
+            map(algebra.refers_to_relations, conditions)
+        ):
+            return cascade.key_condition(self.connection, self.spec, self.relation)
+        return algebra.AllOf(tuple(reversed(conditions)))
+
+    def delete_quick(self, get_count: bool = False) -> int | None:
+        """Delete the entities without asking and without what depends on them.
+
+        Parameters
+        ----------
+        get_count : bool
+            Whether to return how many entities were deleted.
+
+        Raises
+        ------
+        IntegrityError
+            When other tables refer to them; nothing is deleted.
+        """
+        dialect = self.connection.dialect
+        table = dialect.table(self.name.schema, self.name.table)
+        count = self.connection.execute(delete(dialect, table, self._own_condition()))
+        return count if get_count else None
+
+    # -- drop -----------------------------------------------------------------------------------
+
+    def drop(self) -> None:
+        """Drop the table and all that depend on it, after showing what that is.
+
+        Raises
+        ------
+        DataJointError
+            When a part would be dropped without its master.
+
+        Notes
+        -----
+        Manual 5.13.
+        """
+        if self._restriction:
+            raise DataJointError(
+                "A restricted table cannot be dropped; drop the table, or delete the entities"
+            )
+        self._drop(allow_parts=False)
+
+    def _drop(self, *, allow_parts: bool) -> None:
+        if not self.is_declared:
+            raise MissingTableError(f"Table {self.name} is not declared: nothing to drop")
+        plan = cascade.plan_drop(self.connection, self.full_table_name)
+        dropped = {name for name, _ in plan}
+        for name in dropped:
+            master = get_master(name)
+            if master and master not in dropped and not allow_parts:
+                raise DataJointError(
+                    f"The part table {name} cannot be dropped without its master {master}; "
+                    "drop the master"
+                )
+        if config["safemode"]:
+            print(_plan_text("About to drop:", plan))
+            if user_choice("Proceed?", default="no") != "yes":
+                print("Nothing was dropped.")
+                return
+        for name, _ in reversed(plan):
+            FreeTable(self.connection, name).drop_quick()
+
+    def drop_quick(self) -> None:
+        """Drop the table without asking and without what depends on it."""
+        if not self.is_declared:
+            raise MissingTableError(f"Table {self.name} is not declared: nothing to drop")
+        children = [e.child for e in self.connection.dependencies.load().edges_out(self.name.full)]
+        if set(children) - {self.name.full}:
+            raise IntegrityError(
+                f"Table {self.name} cannot be dropped while {', '.join(sorted(children))} refer "
+                "to it"
+            )
+        self.connection.drop_table(self.name)
+        logger.debug("Dropped %s", self.name)
+
+
+def _plan_text(title: str, rows: Iterable[tuple[str, int]]) -> str:
+    listed = list(rows)
+    width = max(len(name) for name, _ in listed)
+    lines = [f"    {name:<{width}}  {count:>8} row{'s'[: count != 1]}" for name, count in listed]
+    return "\n".join([title, *lines])
+
+
+class FreeTable(Table):
+    """A table of the database without a class of its own.
+
+    Parameters
+    ----------
+    connection : Connection
+    full_table_name : str
+        `` `schema`.`table` ``
+    """
+
+    def __init__(self, connection: Connection, full_table_name: str) -> None:
+        self.database, self._table_name = split_full_table_name(full_table_name)
+        self._connection = connection
+
+    @property
+    def definition(self) -> str:
+        return self.describe({})
+
+
+__all__ = ["FreeTable", "Table"]

@@ -1,0 +1,216 @@
+"""The classes that users derive their tables from, one for each tier.
+
+Manual 5.2, 5.5 and 9.3; storage formats 1.2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from .autopopulate import AutoPopulate
+from .connection import Connection
+from .errors import DataJointError
+from .expression import QueryExpression
+from .table import Table
+from .utils import from_camel_case
+
+_BASE = r"[a-z][a-z0-9]*(?:_[a-z][a-z0-9]*)*"
+
+#: What a class answers as its instances do.
+_INSTANCE_MEMBERS = frozenset(
+    name
+    for class_ in (QueryExpression, Table, AutoPopulate)
+    for name in vars(class_)
+    if not name.startswith("_")
+) - {"definition", "database", "declaration_context", "key_source", "make"}
+
+
+class TableMeta(type):
+    """Makes every method of a table callable on its class: there is only one such table."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name in _INSTANCE_MEMBERS and type.__getattribute__(cls, "_is_bound")():
+            return getattr(cls(), name)
+        return super().__getattribute__(name)
+
+    def _is_bound(cls) -> bool:
+        """Whether the class stands for a table: tiers do not."""
+        return cls.__module__ != __name__ and cls.__module__ != "datajoint.table"
+
+    @property
+    def key_source(cls) -> Any:
+        return cls().key_source
+
+    def __and__(cls, other: Any) -> Any:
+        return cls() & other
+
+    def __xor__(cls, other: Any) -> Any:
+        return cls() ^ other
+
+    def __sub__(cls, other: Any) -> Any:
+        return cls() - other
+
+    def __neg__(cls) -> Any:
+        return -cls()
+
+    __invert__ = __neg__
+
+    def __mul__(cls, other: Any) -> Any:
+        return cls() * other
+
+    def __matmul__(cls, other: Any) -> Any:
+        return cls() @ other
+
+    def __add__(cls, other: Any) -> Any:
+        return cls() + other
+
+    def __iter__(cls) -> Iterator[dict[str, Any]]:
+        return iter(cls())
+
+    def __len__(cls) -> int:
+        return len(cls())
+
+    def __bool__(cls) -> bool:
+        # Code that only tests whether there is a class must not meet the database.
+        return True if getattr(cls, "_connection", None) is None else bool(cls())
+
+    def __contains__(cls, item: Any) -> bool:
+        return item in cls()
+
+
+class UserTable(Table, metaclass=TableMeta):
+    """A table with a class: the class of its tier, and the definition.
+
+    Attributes
+    ----------
+    tier : str
+        ``manual``, ``lookup``, ``imported`` or ``computed``.
+    """
+
+    tier: ClassVar[str] = ""
+    _prefix: ClassVar[str] = ""
+    #: Matches the names of the tables of the tier.
+    tier_regexp: ClassVar[str] = ""
+
+    @property
+    def table_name(self) -> str:
+        return self._prefix + from_camel_case(type(self).__name__)
+
+
+class Manual(UserTable):
+    """Base of tables whose entities are entered from outside the pipeline (manual 5.11)."""
+
+    tier = "manual"
+    tier_regexp = rf"(?P<manual>{_BASE})"
+
+
+class Lookup(UserTable):
+    """Base of tables with general facts, often listed in ``contents`` (manual 5.12)."""
+
+    tier = "lookup"
+    _prefix = "#"
+    tier_regexp = rf"(?P<lookup>#{_BASE})"
+
+    #: The entities that the table is filled with when it is declared.
+    contents: Any = None
+
+
+class Imported(UserTable, AutoPopulate):
+    """Base of tables that are filled from data outside the pipeline (manual 9.1)."""
+
+    tier = "imported"
+    _prefix = "_"
+    tier_regexp = rf"(?P<imported>_{_BASE})"
+    _allow_insert = False
+
+
+class Computed(UserTable, AutoPopulate):
+    """Base of tables that are computed from other tables (manual 9.1)."""
+
+    tier = "computed"
+    _prefix = "__"
+    tier_regexp = rf"(?P<computed>__{_BASE})"
+    _allow_insert = False
+
+
+class Part(UserTable):
+    """Base of part tables, which are classes inside the class of their master (manual 9.3)."""
+
+    tier = "part"
+    tier_regexp = rf"(?P<master>{_BASE}|#{_BASE}|_{_BASE}|__{_BASE})__(?P<part>{_BASE})"
+
+    _master: ClassVar[type[UserTable] | None] = None
+
+    @property
+    def master(self) -> type[UserTable] | None:
+        """The class of the master."""
+        return self._master
+
+    @property
+    def table_name(self) -> str:
+        if self._master is None:
+            raise DataJointError(
+                f"The part table `{type(self).__name__}` has no master: define its class inside "
+                "the class of the master, and decorate that with the schema"
+            )
+        return f"{self._master().table_name}__{from_camel_case(type(self).__name__)}"
+
+    def delete(self, force: bool = False, **kwargs: Any) -> int:  # type: ignore[override]
+        """Delete parts without their masters, which needs ``force=True`` (manual 7.3.2).
+
+        Raises
+        ------
+        DataJointError
+            Without ``force``: parts are deleted with their masters.
+        """
+        if not (force or kwargs.get("force_masters")):
+            raise DataJointError(
+                f"Entities of the part table {self.name} are deleted with their masters: delete "
+                "from the master, or set force=True to delete parts alone"
+            )
+        return super().delete(**{"force_parts": force, **kwargs})
+
+    def drop(self, force: bool = False) -> None:
+        """Drop the part table without its master, which needs ``force=True`` (manual 5.13.1).
+
+        Raises
+        ------
+        DataJointError
+            Without ``force``: a part is dropped with its master.
+        """
+        if not force:
+            raise DataJointError(
+                f"The part table {self.name} is dropped with its master: drop the master, or set "
+                "force=True to drop the part alone"
+            )
+        self._drop(allow_parts=True)
+
+
+#: In the order in which the name of a table is tried.
+TIERS: tuple[type[UserTable], ...] = (Manual, Lookup, Computed, Imported, Part)
+
+
+def tier_of(table_name: str) -> type[UserTable] | None:
+    """Tell the tier of a table by its name; None when it is no table of a user."""
+    return next((tier for tier in TIERS if re.fullmatch(tier.tier_regexp, table_name)), None)
+
+
+def bind(class_: type[UserTable], connection: Connection, database: str) -> None:
+    """Connect a class, and those of its parts, with a schema."""
+    class_._connection = connection
+    class_.database = database
+    for part in parts_of(class_):
+        part._master = class_
+        part._connection = connection
+        part.database = database
+
+
+def parts_of(class_: type[UserTable]) -> list[type[Part]]:
+    """List the part classes inside a class, in the order of their definition."""
+    return [
+        value
+        for value in vars(class_).values()
+        if isinstance(value, type) and issubclass(value, Part)
+    ]
