@@ -47,7 +47,9 @@ __all__ = ["__version__", *_EXPORTS, *_MODULES]
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
         module = import_module(f".{_EXPORTS[name]}", __name__)
-        value = getattr(module, {"schema": "Schema", "Di": "Diagram", "ERD": "Diagram"}.get(name, name))
+        value = getattr(
+            module, {"schema": "Schema", "Di": "Diagram", "ERD": "Diagram"}.get(name, name)
+        )
     elif name in _MODULES:
         value = import_module(f".{name}", __name__)
     else:

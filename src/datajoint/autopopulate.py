@@ -51,10 +51,7 @@ class AutoPopulate(Table):
                 f"{self.name} has no foreign key in its primary key, from which its keys would "
                 "come; define a `key_source`"
             )
-        sources = [
-            FreeTable(self.connection, edge.parent).proj(**edge.attr_map)
-            for edge in edges
-        ]
+        sources = [FreeTable(self.connection, edge.parent).proj(**edge.attr_map) for edge in edges]
         joined = sources[0]
         for source in sources[1:]:
             joined = joined * source
@@ -78,9 +75,7 @@ class AutoPopulate(Table):
         if isinstance(todo, type):
             todo = todo()
         if not isinstance(todo, QueryExpression):
-            raise DataJointError(
-                f"The `key_source` of {self.name} must be a query, not {todo!r}"
-            )
+            raise DataJointError(f"The `key_source` of {self.name} must be a query, not {todo!r}")
         missing = [name for name in todo.primary_key if name not in self.target.heading]
         if missing:
             raise DataJointError(
@@ -171,11 +166,9 @@ class AutoPopulate(Table):
         if limit is not None:
             pending = pending & Top(limit, "KEY")
         names = pending.primary_key
-        return [dict(zip(names, row)) for row in fetch_rows(pending, names)]
+        return [dict(zip(names, row, strict=True)) for row in fetch_rows(pending, names)]
 
-    def _with_progress(
-        self, keys: list[dict[str, Any]], display: bool
-    ) -> Iterable[dict[str, Any]]:
+    def _with_progress(self, keys: list[dict[str, Any]], display: bool) -> Iterable[dict[str, Any]]:
         if not display:
             return keys
         from tqdm.auto import tqdm

@@ -222,7 +222,7 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
     if isinstance(value, (Queryable, Universal)):
         raise DataJointError(f"Attribute `{name}` cannot be restricted by a query; restrict by it")
     if isinstance(value, (list, tuple, set, frozenset)):
-        return _any((_equal(heading, name, member, dialect) for member in value))
+        return _any(_equal(heading, name, member, dialect) for member in value)
     attribute = heading[name]
     if attribute.is_blob:
         raise DataJointError(f"Attribute `{name}` is a blob, by which nothing can be restricted")
@@ -259,7 +259,7 @@ def _matching(heading: Heading, query: Queryable) -> Condition:
 
 
 def _all_of(conditions: Iterable[Condition]) -> Condition:
-    parts = []
+    parts: list[Condition] = []
     for condition in conditions:
         if isinstance(condition, algebra.Constant):
             if not condition.value:
@@ -274,7 +274,7 @@ def _all_of(conditions: Iterable[Condition]) -> Condition:
 
 
 def _any(conditions: Iterable[Condition]) -> Condition:
-    parts = []
+    parts: list[Condition] = []
     for condition in conditions:
         if isinstance(condition, algebra.Constant):
             if condition.value:

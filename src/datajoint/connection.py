@@ -9,8 +9,8 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
-
 
 from .backends.base import Backend, Cursor
 from .backends.registry import get_backend
@@ -344,7 +344,7 @@ class Connection:
         pending = set(self.schemas)
         while pending:
             known |= pending
-            linked = self._run(lambda: self._backend.referring_schemas(known))
+            linked = self._run(partial(self._backend.referring_schemas, known))
             for schema in pending:
                 for spec in self.tables(schema).values():
                     linked |= {foreign_key.parent.schema for foreign_key in spec.foreign_keys}
@@ -366,7 +366,7 @@ class _DictCursor:
         self.rowcount = cursor.rowcount
 
     def _dict(self, row: tuple[Any, ...]) -> dict[str, Any]:
-        return dict(zip(self._names, row))
+        return dict(zip(self._names, row, strict=True))
 
     def fetchone(self) -> dict[str, Any] | None:
         row = self._cursor.fetchone()
@@ -384,11 +384,21 @@ class _Conn:
 
     connection: Connection | None = None
 
-    def __call__(self, *, reset: bool = False, **options: Any) -> Connection:
+    def __call__(
+        self,
+        host: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        *,
+        reset: bool = False,
+        **options: Any,
+    ) -> Connection:
         """Return the connection, opening it when it is first needed.
 
         Parameters
         ----------
+        host, user, password : str, optional
+            The server and the account, for a new connection to a server.
         reset : bool
             Close the connection and open a new one, with the present settings.
         **options
@@ -407,7 +417,7 @@ class _Conn:
             self.connection.close()
             self.connection = None
         if self.connection is None:
-            self.connection = Connection(**options)
+            self.connection = Connection(host=host, user=user, password=password, **options)
         return self.connection
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Union
 
 from .errors import DataJointError
 from .heading import Attribute, Heading, Index
@@ -139,7 +138,7 @@ class IndexLine:
     source: _Line
 
 
-Item = Union[ForeignKeyLine, AttributeLine, IndexLine]
+Item = ForeignKeyLine | AttributeLine | IndexLine
 
 
 @dataclass(frozen=True)
@@ -160,8 +159,7 @@ class _Line:
 
     def error(self, message: str, column: int = 0) -> DataJointError:
         return DataJointError(
-            f"Line {self.number} of the definition: {message}\n"
-            f"    {self.text}\n    {' ' * column}^"
+            f"Line {self.number} of the definition: {message}\n    {self.text}\n    {' ' * column}^"
         )
 
 

@@ -92,11 +92,11 @@ class Dependencies:
         return {edge.child: edge for edge in self.load(False).edges_out(table, primary)}
 
     def ancestors(self, table: str) -> list[str]:
-        """A table and all that it depends on, parents first."""
+        """List a table and all that it depends on, parents first."""
         return self.load(False).ancestors(table)
 
     def descendants(self, table: str) -> list[str]:
-        """A table and all that depend on it, parents first."""
+        """List a table and all that depend on it, parents first."""
         return self.load(False).descendants(table)
 
 
@@ -131,25 +131,25 @@ class Graph:
             raise MissingTableError(f"Table {table} is not declared in the database")
 
     def edges_out(self, table: str, primary: bool | None = None) -> list[Edge]:
-        """The foreign keys that refer to a table, from its children."""
+        """List the foreign keys that refer to a table, from its children."""
         self._check(table)
         return [e for e in self._out.get(table, []) if primary is None or e.primary == primary]
 
     def edges_in(self, table: str, primary: bool | None = None) -> list[Edge]:
-        """The foreign keys of a table, to its parents."""
+        """List the foreign keys of a table, to its parents."""
         self._check(table)
         return [e for e in self._in.get(table, []) if primary is None or e.primary == primary]
 
     def ancestors(self, table: str) -> list[str]:
-        """A table and all that it depends on, in topological order."""
+        """List a table and all that it depends on, in topological order."""
         return self.sorted(self._reach(table, lambda name: [e.parent for e in self.edges_in(name)]))
 
     def descendants(self, table: str) -> list[str]:
-        """A table and all that depend on it, in topological order."""
+        """List a table and all that depend on it, in topological order."""
         return self.sorted(self._reach(table, lambda name: [e.child for e in self.edges_out(name)]))
 
     def parts(self, table: str) -> list[str]:
-        """The part tables of a master, in topological order."""
+        """List the part tables of a master, in topological order."""
         return self.sorted(name for name in self.tables if get_master(name) == table)
 
     def _reach(self, table: str, neighbours: Callable[[str], Iterable[str]]) -> set[str]:

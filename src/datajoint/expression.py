@@ -103,9 +103,7 @@ class QueryExpression(Queryable):
 
     # -- restriction ----------------------------------------------------------------------------
 
-    def restrict(
-        self: Expression, restriction: Any, semantic_check: bool = True
-    ) -> Expression:
+    def restrict(self: Expression, restriction: Any, semantic_check: bool = True) -> Expression:
         """Select the entities that meet a condition; the same as ``self & restriction``.
 
         Parameters
@@ -136,9 +134,7 @@ class QueryExpression(Queryable):
             return self
         return self._restricted(condition, restriction)
 
-    def _restricted(
-        self: Expression, condition: algebra.Condition, restriction: Any
-    ) -> Expression:
+    def _restricted(self: Expression, condition: algebra.Condition, restriction: Any) -> Expression:
         result = copy.copy(self)
         result._relation = algebra.Restriction(self.relation, condition)
         result._restriction = (*self._restriction, restriction)
@@ -186,9 +182,7 @@ class QueryExpression(Queryable):
 
     # -- join -----------------------------------------------------------------------------------
 
-    def join(
-        self, other: Any, semantic_check: bool = True, left: bool = False
-    ) -> QueryExpression:
+    def join(self, other: Any, semantic_check: bool = True, left: bool = False) -> QueryExpression:
         """Combine the matching entities of two expressions; the same as ``self * other``.
 
         Parameters
@@ -309,7 +303,7 @@ class QueryExpression(Queryable):
         Manual 8.9. Without ``keep_all_rows``, entities without a match are left out.
         """
         group = as_expression(group)
-        if isinstance(group, EllipsisType) or isinstance(group, str):
+        if isinstance(group, (EllipsisType, str)):
             raise DataJointError("The first argument of `aggr` is the table or query to aggregate")
         joined = self.join(group, left=keep_all_rows)
         columns, heading = project(self.heading, joined.heading, attributes, named_attributes)
@@ -343,7 +337,7 @@ class QueryExpression(Queryable):
         offset: int | None = None,
         limit: int | None = None,
         order_by: str | Iterable[str] | None = None,
-        format: str | None = None,  # noqa: A002 - the name that users know
+        format: str | None = None,
         as_dict: bool | None = None,
         squeeze: bool = False,
         download_path: str = ".",
@@ -529,13 +523,13 @@ class U(Universal):
         return self._primary_key
 
     def _check(self, query: Any, verb: str) -> QueryExpression:
-        query = as_expression(query)
-        if not isinstance(query, QueryExpression):
+        expression = as_expression(query)
+        if not isinstance(expression, QueryExpression):
             raise DataJointError(f"dj.U can be {verb} a table or a query, not {query!r}")
         for name in self._primary_key:
-            if name not in query.heading:
-                raise query.heading.unknown(name, " of the query that dj.U refers to")
-        return query
+            if name not in expression.heading:
+                raise expression.heading.unknown(name, " of the query that dj.U refers to")
+        return expression
 
     def __and__(self, other: Any) -> QueryExpression:
         query = self._check(other, "restricted by")
@@ -565,8 +559,10 @@ class U(Universal):
     def join(self, other: Any, left: bool = False) -> QueryExpression:
         """Join with a query; the same as ``self * other``."""
         if left:
-            raise DataJointError("dj.U has all possible entities: it cannot be joined from the left")
-        return self * other
+            raise DataJointError(
+                "dj.U has all possible entities: it cannot be joined from the left"
+            )
+        return self.__mul__(other)
 
     def __sub__(self, other: Any) -> QueryExpression:
         raise DataJointError("Nothing can be excluded from dj.U: the result would be infinite")
@@ -683,9 +679,7 @@ def project(
         columns.append((new, algebra.Computed(fragment, namespace.types)))
         type_ = fragment.result_type(namespace.types)
         result.append(
-            Attribute(
-                new, type_, nullable=True, comment="calculated attribute", expression=text
-            )
+            Attribute(new, type_, nullable=True, comment="calculated attribute", expression=text)
         )
     names = [name for name, _ in columns]
     for name in names:

@@ -40,7 +40,7 @@ Row = tuple[Any, ...]
 Decoder = Callable[[Any], Any]
 
 
-class key:  # noqa: N801 - a name that users know
+class key:
     """Stands for the primary key among the attributes to fetch; the same as ``"KEY"``."""
 
 
@@ -92,7 +92,7 @@ def fetch1(query: Query, attrs: Sequence[Any], *, squeeze: bool) -> Any:
             f"fetch1 requires exactly one entity in the query; it has {len(rows) or 'none'}"
         )
     if not attrs:
-        return dict(zip(names, rows[0]))
+        return dict(zip(names, rows[0], strict=True))
     values = tuple(_variable(rows, names, heading, attr)[0] for attr in attrs)
     return values[0] if len(values) == 1 else values
 
@@ -100,15 +100,13 @@ def fetch1(query: Query, attrs: Sequence[Any], *, squeeze: bool) -> Any:
 def iterate(query: Query) -> Iterator[dict[str, Any]]:
     """Iterate over the entities of a query as dicts, decoding one at a time."""
     names = query.heading.names
-    decoders = [
-        (i, decoder) for i, decoder in enumerate(_decoders(query, names, False)) if decoder
-    ]
+    decoders = [(i, decoder) for i, decoder in enumerate(_decoders(query, names, False)) if decoder]
     for row in _select(query, names):
         values = list(row)
         for i, decoder in decoders:
             if values[i] is not None:
                 values[i] = decoder(values[i])
-        yield dict(zip(names, values))
+        yield dict(zip(names, values, strict=True))
 
 
 def fetch_rows(query: Query, names: Sequence[str], squeeze: bool = False) -> list[Row]:
@@ -119,9 +117,9 @@ def fetch_rows(query: Query, names: Sequence[str], squeeze: bool = False) -> lis
         return rows
     columns = [
         column if decoder is None else _decoded(column, decoder)
-        for column, decoder in zip(zip(*rows), decoders)
+        for column, decoder in zip(zip(*rows, strict=True), decoders, strict=True)
     ]
-    return list(zip(*columns))
+    return list(zip(*columns, strict=True))
 
 
 def _select(query: Query, names: Sequence[str]) -> list[Row]:
@@ -134,9 +132,7 @@ def _decoded(column: Iterable[Any], decoder: Decoder) -> list[Any]:
     return [None if value is None else decoder(value) for value in column]
 
 
-def _decoders(
-    query: Query, names: Iterable[str], squeeze: bool
-) -> list[Decoder | None]:
+def _decoders(query: Query, names: Iterable[str], squeeze: bool) -> list[Decoder | None]:
     return [_decoder(query, query.heading[name], squeeze) for name in names]
 
 
@@ -172,7 +168,7 @@ def _names(heading: Heading, attrs: Sequence[Any]) -> list[str]:
 
 
 def _dicts(rows: list[Row], names: Sequence[str]) -> list[dict[str, Any]]:
-    return [dict(zip(names, row)) for row in rows]
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _variable(rows: list[Row], names: list[str], heading: Heading, attr: Any) -> Any:
@@ -180,7 +176,7 @@ def _variable(rows: list[Row], names: list[str], heading: Heading, attr: Any) ->
     if is_key(attr):
         positions = [names.index(name) for name in heading.primary_key]
         return [
-            dict(zip(heading.primary_key, (row[position] for position in positions)))
+            dict(zip(heading.primary_key, (row[position] for position in positions), strict=True))
             for row in rows
         ]
     position = names.index(attr)
@@ -207,7 +203,7 @@ def as_array(values: list[Any], dtype: str) -> npt.NDArray[Any]:
 def _structured(rows: list[Row], heading: Heading, names: Sequence[str]) -> npt.NDArray[Any]:
     dtype = np.dtype([(name, _dtype(heading[name])) for name in names])
     array = np.empty(len(rows), dtype=dtype)
-    for name, column in zip(names, zip(*rows)):
+    for name, column in zip(names, zip(*rows, strict=True), strict=True):
         array[name] = as_array(list(column), dtype[name].str.lstrip("|"))
     return array
 
@@ -219,6 +215,11 @@ def _whole(query: Query, *, squeeze: bool, frame: bool) -> Any:
         return array
     import pandas as pd
 
-    data = pd.DataFrame({name: list(array[name]) if array[name].dtype == object else array[name]
-                         for name in heading.names}, columns=heading.names)
+    data = pd.DataFrame(
+        {
+            name: list(array[name]) if array[name].dtype == object else array[name]
+            for name in heading.names
+        },
+        columns=heading.names,
+    )
     return data.set_index(heading.primary_key) if heading.primary_key else data

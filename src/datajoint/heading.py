@@ -218,7 +218,9 @@ class Heading:
             Whether the attributes of ``other`` may be missing.
         """
         own, others = self.attributes, other.attributes
-        key = self.primary_key + [name for name in other.primary_key if name not in self.primary_key]
+        key = self.primary_key + [
+            name for name in other.primary_key if name not in self.primary_key
+        ]
         rest = [name for name in self.names if name not in key]
         rest += [name for name in other.names if name not in key and name not in rest]
         joined = []

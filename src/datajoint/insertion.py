@@ -149,9 +149,7 @@ class RowEncoder:
             if not self._ignore:
                 for name in row:
                     if name not in self._encoders:
-                        raise self._heading.unknown(
-                            str(name), f" of {self._spec.name}"
-                        ).suggest(
+                        raise self._heading.unknown(str(name), f" of {self._spec.name}").suggest(
                             f"{self._place(number)}; to pass over fields that are no attributes, "
                             "set ignore_extra_fields=True"
                         )
@@ -162,7 +160,7 @@ class RowEncoder:
                     f"{self._place(number)}: the row has {len(row)} values for the "
                     f"{len(self._names)} attributes {', '.join(self._names)}"
                 )
-            return dict(zip(self._names, row))
+            return dict(zip(self._names, row, strict=True))
         raise DataJointError(
             f"{self._place(number)}: a row is a mapping, a record or a sequence, not {_shown(row)} "
             f"of type `{type(row).__name__}`"

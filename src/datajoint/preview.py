@@ -29,11 +29,11 @@ _STYLE = """
 
 
 def _sample(query: Query, limit: int) -> tuple[list[str], list[list[Any]], bool]:
-    """Fetch the first entities: all names, their values (blobs replaced), and whether more exist."""
+    """Fetch names of attributes, the first entities (blobs replaced), and whether more exist."""
     names = query.heading.names
     shown = [name for name in names if not query.heading[name].is_blob]
     rows = fetch_rows(query & Top(limit + 1, "KEY"), shown)
-    values = [dict(zip(shown, row)) for row in rows[:limit]]
+    values = [dict(zip(shown, row, strict=True)) for row in rows[:limit]]
     table = [[row.get(name, _BLOB) for name in names] for row in values]
     return names, table, len(rows) > limit
 
@@ -70,7 +70,9 @@ def preview(query: Query, limit: int | None, width: int | None) -> str:
     titles = [f"*{name}" if name in key else name for name in names]
     columns = [
         [title, *(_clip(_text(value), width) for value in column)]
-        for title, column in zip(titles, zip(*rows) if rows else [()] * len(titles))
+        for title, column in zip(
+            titles, zip(*rows, strict=True) if rows else [()] * len(titles), strict=True
+        )
     ]
     widths = [max(map(len, column)) + 2 for column in columns]
     lines = [
@@ -86,7 +88,7 @@ def preview(query: Query, limit: int | None, width: int | None) -> str:
 
 
 def _line(cells: Iterable[str], widths: list[int]) -> str:
-    return " ".join(cell.ljust(size) for cell, size in zip(cells, widths)).rstrip()
+    return " ".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True)).rstrip()
 
 
 def repr_html(query: Query) -> str:
@@ -104,7 +106,8 @@ def repr_html(query: Query) -> str:
     body = "\n".join(
         "<tr>"
         + "".join(
-            f"<td{marks[name]}>{html.escape(_text(value))}</td>" for name, value in zip(names, row)
+            f"<td{marks[name]}>{html.escape(_text(value))}</td>"
+            for name, value in zip(names, row, strict=True)
         )
         + "</tr>"
         for row in rows
@@ -112,7 +115,7 @@ def repr_html(query: Query) -> str:
     title = f"<b>{html.escape(heading.comment)}</b>" if heading.comment else ""
     total = f"<p>Total: {len(query) if more else len(rows)}</p>"
     return (
-        f"{_STYLE}{title}\n<div style=\"max-height: 1000px; overflow: auto\">\n"
+        f'{_STYLE}{title}\n<div style="max-height: 1000px; overflow: auto">\n'
         f'<table class="datajoint">\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table>\n{'<p>…</p>' if more else ''}"
         f"{total if config['display.show_tuple_count'] else ''}</div>\n"

@@ -45,7 +45,7 @@ def find_table(reference: Reference, context: Context, connection: Connection) -
                 f"`{name}` is not defined{f' in `{before}`' if before else ' here'}"
                 f"{did_you_mean(name, known)}"
             ) from None
-    table = found() if inspect.isclass(found) else found
+    table: Any = found() if inspect.isclass(found) else found
     if isinstance(table, Mapping) or not hasattr(table, "full_table_name"):
         raise DataJointError(f"`{reference}` is no table")
     if table.connection is not connection:
@@ -60,20 +60,23 @@ def class_names(context: Context) -> dict[str, str]:
 
 
 def _tables_in(context: Context, prefix: str = "") -> Iterator[tuple[str, str]]:
+    value: Any
+    part: Any
     for name, value in list(context.items()):
         if name.startswith("_"):
             continue
         if inspect.ismodule(value) and not prefix and getattr(value, "schema", None) is not None:
             yield from _tables_in(vars(value), f"{name}.")
-        elif inspect.isclass(value) and _is_table_class(value):
+        elif _is_table_class(value):
             yield f"{prefix}{name}", value().full_table_name
             for part in vars(value).values():
-                if inspect.isclass(part) and _is_table_class(part):
+                if _is_table_class(part):
                     yield f"{prefix}{name}.{part.__name__}", part().full_table_name
 
 
-def _is_table_class(value: type) -> bool:
+def _is_table_class(value: Any) -> bool:
     return (
-        getattr(value, "_connection", None) is not None
+        inspect.isclass(value)
+        and getattr(value, "_connection", None) is not None
         and getattr(value, "database", None) is not None
     )

@@ -181,9 +181,10 @@ class Schema:
         self._declare_table(class_, names)
         for part in parts_of(class_):
             self._declare_table(part, {**names, **vars(class_), "master": class_, "self": part})
-        contents = getattr(class_, "contents", None) if issubclass(class_, Lookup) else None
-        if contents is not None:
-            _fill(class_(), contents if not isinstance(contents, property) else class_().contents)
+        if issubclass(class_, Lookup):
+            table = class_()
+            if table.contents is not None:
+                _fill(table, table.contents)
 
     def _declare_table(self, class_: type[UserTable], context: Context) -> None:
         class_.declaration_context = context

@@ -10,8 +10,6 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-
-
 from . import cascade
 from .condition import as_expression
 from .connection import Connection
@@ -223,7 +221,7 @@ class Table(QueryExpression):
                     "multi": edge.multi,
                 },
             )
-            for table, (_, edge) in zip(listed, neighbours)
+            for table, (_, edge) in zip(listed, neighbours, strict=True)
         ]
 
     def ancestors(self, as_objects: bool = False) -> list[Any]:
@@ -338,14 +336,14 @@ class Table(QueryExpression):
             parent = self.connection.table(foreign_key.parent)
             child, names = foreign_key.child_attributes, foreign_key.parent_attributes
             types = tuple(parent.heading.types[name] for name in names)
-            rows = (dict(zip(columns, values)) for columns, values in chunk)
+            rows = (dict(zip(columns, values, strict=True)) for columns, values in chunk)
             for values in dict.fromkeys(tuple(row.get(n) for n in child) for row in rows):
                 if None in values:
                     continue
                 condition = algebra.OneOf(names, types, (values,))
                 found = algebra.Restriction(parent.relation, condition)
                 if not self.connection.rows(writer.exists(found))[0][0]:
-                    shown = ", ".join(f"{n} = {v!r}" for n, v in zip(names, values))
+                    shown = ", ".join(f"{n} = {v!r}" for n, v in zip(names, values, strict=True))
                     return IntegrityError(
                         f"Cannot insert into {self.name}: its foreign key ({', '.join(child)}) "
                         f"refers to {foreign_key.parent}, which has no entity with {shown}"
@@ -470,9 +468,9 @@ class Table(QueryExpression):
             cascade.execute_delete(self.connection, plan)
             return count
         with self.connection.atomic():
-            if [
-                (d.table, d.count) for d in self._plan_delete(force_parts, force_masters)
-            ] != [(d.table, d.count) for d in plan]:
+            if [(d.table, d.count) for d in self._plan_delete(force_parts, force_masters)] != [
+                (d.table, d.count) for d in plan
+            ]:
                 raise DataJointError(
                     "The data were changed by others meanwhile; nothing was deleted. "
                     "Please look again and repeat the delete"

@@ -177,9 +177,7 @@ class Decimal(_Numeric):
     def encode(self, value: Any) -> decimal.Decimal:
         number = _round_half_up(_to_decimal(value), self.scale)
         if abs(number) >= decimal.Decimal(10) ** (self.precision - self.scale):
-            raise ValueError(
-                f"has more than {self.precision - self.scale} digits before the point"
-            )
+            raise ValueError(f"has more than {self.precision - self.scale} digits before the point")
         if self.unsigned and number < 0:
             raise ValueError("is negative")
         return number if number else abs(number)
@@ -303,7 +301,7 @@ class Year(_Numeric):
 
     def encode(self, value: Any) -> int:
         year = _to_int(value)
-        if isinstance(value, str) and len(value.strip()) <= 2 or 0 < year < 100:
+        if (isinstance(value, str) and len(value.strip()) <= 2) or 0 < year < 100:
             year += 2000 if year < 70 else 1900
         if year and not 1901 <= year <= 2155:
             raise ValueError("is out of range (1901 to 2155)")

@@ -125,9 +125,7 @@ class SQLiteBackend(Backend):
             connection.execute("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON").fetchall()
         except (apsw.CantOpenError, apsw.IOError) as error:
             folder = Path(self.path).parent
-            reason = (
-                f"the folder {folder} does not exist" if not folder.exists() else str(error)
-            )
+            reason = f"the folder {folder} does not exist" if not folder.exists() else str(error)
             raise DataJointError(f"Cannot open the database {self.path}: {reason}") from error
         except apsw.NotADBError as error:
             raise DataJointError(f"{self.path} is no SQLite database") from error
@@ -176,7 +174,7 @@ class SQLiteBackend(Backend):
             return None
         text = str(error)
         if isinstance(error, apsw.ConstraintError):
-            return _constraint_error(error.extendedresult, text)
+            return _constraint_error(error.extendedresult, text)  # type: ignore[attr-defined]
         if isinstance(error, (apsw.BusyError, apsw.LockedError)):
             return DataJointError(
                 f"The database {self.path} has been locked by another process for more than "
@@ -233,7 +231,7 @@ class SQLiteBackend(Backend):
             "FROM sqlite_schema AS t JOIN {} WHERE t.type = 'table' AND t.name >= ? AND t.name < ?"
         )
         attributes = self.execute(
-            "SELECT t.name, c.name, c.type, c.pk, c.\"notnull\", a.type, a.\"default\", a.comment, "
+            'SELECT t.name, c.name, c.type, c.pk, c."notnull", a.type, a."default", a.comment, '
             "d.comment "
             + tables.format(
                 "pragma_table_xinfo(t.name) AS c "
@@ -244,15 +242,13 @@ class SQLiteBackend(Backend):
             limits,
         ).fetchall()
         indexes = self.execute(
-            "SELECT t.name, i.name, i.\"unique\", c.name "
-            + tables.format(
-                "pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c"
-            )
+            'SELECT t.name, i.name, i."unique", c.name '
+            + tables.format("pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c")
             + " AND i.origin <> 'pk' ORDER BY t.name, i.seq DESC, c.seqno",
             limits,
         ).fetchall()
         foreign_keys = self.execute(
-            "SELECT t.name, f.id, f.\"table\", f.\"from\", f.\"to\" "
+            'SELECT t.name, f.id, f."table", f."from", f."to" '
             + tables.format("pragma_foreign_key_list(t.name) AS f")
             + " ORDER BY t.name, f.id DESC, f.seq",
             limits,
@@ -262,7 +258,7 @@ class SQLiteBackend(Backend):
     def referring_schemas(self, schemas: Iterable[str]) -> set[str]:
         wanted = set(schemas)
         pairs = self.execute(
-            "SELECT DISTINCT t.name, f.\"table\" FROM sqlite_schema AS t "
+            'SELECT DISTINCT t.name, f."table" FROM sqlite_schema AS t '
             "JOIN pragma_foreign_key_list(t.name) AS f WHERE t.type = 'table'"
         ).fetchall()
         return {

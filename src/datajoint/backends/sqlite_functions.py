@@ -12,7 +12,7 @@ import math
 import random
 import re
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from typing import Any
 
 import apsw
@@ -111,7 +111,9 @@ def _add_interval(start: str, sign: str, amount: float, unit: str) -> str:
     else:
         moment += dt.timedelta(microseconds=number * _MICROSECONDS[unit])
     whole_days = unit in _MONTHS or unit in ("DAY", "WEEK")
-    return moment.date().isoformat() if whole_days and not _has_time(start) else _write_moment(moment)
+    return (
+        moment.date().isoformat() if whole_days and not _has_time(start) else _write_moment(moment)
+    )
 
 
 def _timediff(left: str, right: str) -> str:
@@ -168,15 +170,13 @@ _PYTHON_FORMATS = _FORMATS | {"M": _FORMATS["i"], "B": _FORMATS["M"], "A": _FORM
 
 def _date_format(value: str, pattern: str) -> str:
     moment = to_datetime(value)
-    return re.sub(
-        r"%(-?)(.)",
-        lambda match: (
-            _PYTHON_FORMATS[match[2]](moment).lstrip("0") or "0"
-            if match[1]
-            else _PYTHON_FORMATS.get(match[2], lambda m: match[2])(moment)
-        ),
-        pattern,
-    )
+
+    def write(match: re.Match[str]) -> str:
+        letter = _PYTHON_FORMATS.get(match[2])
+        text = letter(moment) if letter else match[2]
+        return text.lstrip("0") or "0" if match[1] else text
+
+    return re.sub(r"%(-?)(.)", write, pattern)
 
 
 def _unix_timestamp(*value: str) -> float:
@@ -267,7 +267,8 @@ class _Variance:
         self._result = result
         self._count, self._mean, self._squares = 0, 0.0, 0.0
 
-    def step(self, value: Any) -> None:
+    def step(self, *values: Any) -> None:
+        (value,) = values
         if value is None:
             return
         self._count += 1
@@ -286,7 +287,8 @@ class _GroupConcatDistinct:
         self._values: dict[str, str] = {}
         self._separator = ","
 
-    def step(self, value: Any, separator: str) -> None:
+    def step(self, *values: Any) -> None:
+        value, separator = values
         if value is not None:
             self._separator = separator
             self._values.setdefault(str(value).casefold(), str(value))
@@ -315,10 +317,10 @@ def register(connection: apsw.Connection) -> None:
     """Register the functions and collations on a connection."""
     apsw.sqlite_extra.load(connection, "decimal")
     connection.create_collation("time", _compare_times)
-    connection.create_scalar_function("rand", random.random, 0)
+    connection.create_scalar_function("rand", lambda *_: random.random(), 0)
     connection.create_scalar_function("unix_timestamp", _strict(_unix_timestamp), -1)
     for name, (function, arguments) in _FUNCTIONS.items():
         connection.create_scalar_function(name, _strict(function), arguments, deterministic=True)
     for name, result in _VARIANCES.items():
-        connection.create_aggregate_function(name, lambda result=result: _Variance(result), 1)
+        connection.create_aggregate_function(name, partial(_Variance, result), 1)
     connection.create_aggregate_function("group_concat_distinct", _GroupConcatDistinct, 2)

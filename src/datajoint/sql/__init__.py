@@ -1,0 +1,1 @@
+"""SQL: the algebra, its writing in a dialect, and the dialects. Pure: nothing is run here."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from ..types import AttributeType
 from .fragment import Fragment
@@ -82,7 +82,7 @@ class Negation:
     condition: Condition
 
 
-Condition = Union[Constant, Written, Equal, OneOf, Matching, AllOf, AnyOf, Negation]
+Condition = Constant | Written | Equal | OneOf | Matching | AllOf | AnyOf | Negation
 
 
 def attributes_of(condition: Condition) -> frozenset[str]:
@@ -147,7 +147,7 @@ class Computed:
 
 
 #: An attribute of a projection: the name of one of the source, or a computation.
-Column = Union[str, Computed]
+Column = str | Computed
 
 
 @dataclass(frozen=True)
@@ -227,6 +227,4 @@ class Slice:
     offset: int = 0
 
 
-Relation = Union[
-    Stored, Restriction, Projection, Distinct, Join, Aggregation, Union_, Slice
-]
+Relation = Stored | Restriction | Projection | Distinct | Join | Aggregation | Union_ | Slice

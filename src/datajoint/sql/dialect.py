@@ -82,7 +82,9 @@ class Dialect:
 
     def quote(self, name: str) -> str:
         """Quote an identifier: the only place where names become SQL."""
-        return self.quote_mark + name.replace(self.quote_mark, self.quote_mark * 2) + self.quote_mark
+        return (
+            self.quote_mark + name.replace(self.quote_mark, self.quote_mark * 2) + self.quote_mark
+        )
 
     def table(self, schema: str, name: str) -> str:
         """Name a table of a schema, quoted."""

@@ -14,11 +14,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Union
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ParseError, SqlglotError
 
 from ..errors import QuerySyntaxError
 from ..types import AttributeType, parse_type
@@ -73,7 +73,7 @@ _VOLATILE = (exp.Rand, exp.Uuid)
 # Marks that stand in a generated text for an attribute and for a literal.
 _ATTRIBUTE_MARK, _LITERAL_MARK = "\x02", "\x03"
 _MARKS = re.compile(
-    f"[\"`]{_ATTRIBUTE_MARK}(?P<attribute>[^{_ATTRIBUTE_MARK}]+){_ATTRIBUTE_MARK}[\"`]"
+    f'["`]{_ATTRIBUTE_MARK}(?P<attribute>[^{_ATTRIBUTE_MARK}]+){_ATTRIBUTE_MARK}["`]'
     f"|(?P<quote>'?){_LITERAL_MARK}(?P<literal>\\d+)f?{_LITERAL_MARK}'?"
 )
 
@@ -94,10 +94,10 @@ class Literal:
 
 
 #: A fragment in the text of a dialect.
-Template = tuple[Union[str, Attribute, Literal], ...]
+Template = tuple[str | Attribute | Literal, ...]
 
 #: What a dialect makes of a tree: its text.
-Translate = Callable[[exp.Expression, Mapping[str, "AttributeType | None"]], str]
+Translate = Callable[[exp.Expr, Mapping[str, "AttributeType | None"]], str]
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ class _Shape:
 
     __slots__ = ("aggregates", "names", "tree", "volatile")
 
-    def __init__(self, tree: exp.Expression) -> None:
+    def __init__(self, tree: exp.Expr) -> None:
         columns = [c for c in tree.find_all(exp.Column, bfs=False) if _is_attribute(c)]
         self.tree = tree
         self.names = tuple(dict.fromkeys(column.name for column in columns))
@@ -242,7 +242,7 @@ class _Shape:
         self.volatile = tree.find(*_VOLATILE) is not None
 
 
-def _windowed(node: exp.Expression) -> bool:
+def _windowed(node: exp.Expr) -> bool:
     return isinstance(node.parent, exp.Window)
 
 
@@ -268,7 +268,7 @@ def _parse_shape(text: str) -> tuple[_Shape, tuple[int, ...]]:
     return _Shape(tree), tuple(sorted(fixed))
 
 
-def _context(node: exp.Expression) -> exp.Expression | None:
+def _context(node: exp.Expr) -> exp.Expr | None:
     """Return what a literal is part of, past parentheses and signs."""
     parent = node.parent
     while isinstance(parent, (exp.Paren, exp.Neg, exp.Tuple)):
@@ -276,11 +276,11 @@ def _context(node: exp.Expression) -> exp.Expression | None:
     return parent
 
 
-def _parse_tree(prefix: str, text: str) -> exp.Expression:
+def _parse_tree(prefix: str, text: str) -> exp.Expr:
     try:
         statements = sqlglot.parse(prefix + text, dialect="mysql")
     except SqlglotError as error:
-        detail = error.errors[0] if getattr(error, "errors", None) else {}
+        detail = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
         raise QuerySyntaxError(_syntax_message(prefix, text, detail, str(error))) from None
     except RecursionError:
         raise QuerySyntaxError(f"The expression nests too deeply: {text[:100]!r}…") from None
@@ -291,7 +291,7 @@ def _parse_tree(prefix: str, text: str) -> exp.Expression:
         or any(value for key, value in statement.args.items() if key not in ("expressions", "kind"))
     ):
         raise QuerySyntaxError(f"Expected one SQL expression, found {text!r}")
-    tree: exp.Expression = statement.expressions[0]
+    tree: exp.Expr = statement.expressions[0]
     if isinstance(tree, (exp.Alias, exp.Star)):
         raise QuerySyntaxError(
             f"Expected one SQL expression, found {text!r}"
@@ -349,7 +349,8 @@ def _template(
         if _is_attribute(column):
             marked = f"{_ATTRIBUTE_MARK}{column.name}{_ATTRIBUTE_MARK}"
             column.replace(exp.column(exp.to_identifier(marked, quoted=True)))
-    text = translate(tree, {f"{_ATTRIBUTE_MARK}{k}{_ATTRIBUTE_MARK}": v for k, v in types})
+    marked_types = {f"{_ATTRIBUTE_MARK}{name}{_ATTRIBUTE_MARK}": type_ for name, type_ in types}
+    text = translate(tree.this, marked_types)
     parts: list[str | Attribute | Literal] = []
     end = 0
     for match in _MARKS.finditer(text):
@@ -372,7 +373,7 @@ def _compared_with(
         return None
     operands = [parent.this, *(parent.args.get(k) for k in ("expression", "low", "high"))]
     for operand in operands:
-        if isinstance(operand, exp.Expression) and literal not in operand.find_all(exp.Literal):
+        if isinstance(operand, exp.Expr) and literal not in operand.find_all(exp.Literal):
             found = infer(operand, types)
             if found is not None:
                 return found
@@ -387,7 +388,7 @@ _DATE = parse_type("date")
 _DATETIME = parse_type("datetime")
 _TEXT = parse_type("varchar(65535)")
 
-_RESULTS: tuple[tuple[tuple[type[exp.Expression], ...], AttributeType], ...] = (
+_RESULTS: tuple[tuple[tuple[type[exp.Expr], ...], AttributeType], ...] = (
     (
         (
             exp.Count,
@@ -437,6 +438,16 @@ _RESULTS: tuple[tuple[tuple[type[exp.Expression], ...], AttributeType], ...] = (
         _TEXT,
     ),
 )
+#: Functions that the parser has no class for.
+_NAMED_RESULTS = {
+    "now": _DATETIME,
+    "sysdate": _DATETIME,
+    "timediff": parse_type("time"),
+    "weekday": _BIGINT,
+    "unix_timestamp": _BIGINT,
+    "from_unixtime": _DATETIME,
+    "time_to_sec": _BIGINT,
+}
 _SAME_AS_ARGUMENT = (
     exp.Max,
     exp.Min,
@@ -452,9 +463,7 @@ _SAME_AS_ARGUMENT = (
 )
 
 
-def infer(
-    node: exp.Expression, types: Mapping[str, AttributeType | None]
-) -> AttributeType | None:
+def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> AttributeType | None:
     """Infer the type of an expression from the types of its attributes.
 
     Parameters
@@ -479,6 +488,8 @@ def infer(
         return _first_known(branches, types)
     if isinstance(node, exp.Cast):
         return _cast_type(node.to.sql("mysql"))
+    if isinstance(node, (exp.Add, exp.Sub)) and isinstance(node.right, exp.Interval):
+        return _interval_sum_type(infer(node.left, types), str(node.right.args.get("unit", "")))
     if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Mod)):
         return _arithmetic_type(infer(node.left, types), infer(node.right, types))
     if isinstance(node, exp.Sum):
@@ -487,6 +498,8 @@ def infer(
         return _first_known([node.this, *node.expressions], types)
     if isinstance(node, (exp.DateAdd, exp.DateSub)):
         return _interval_sum_type(infer(node.this, types), str(node.args.get("unit", "")))
+    if isinstance(node, exp.Anonymous):
+        return _NAMED_RESULTS.get(node.name.lower())
     for classes, result in _RESULTS:
         if isinstance(node, classes):
             return result
@@ -501,10 +514,10 @@ def _number_type(text: str) -> AttributeType:
 
 
 def _first_known(
-    nodes: list[exp.Expression], types: Mapping[str, AttributeType | None]
+    nodes: list[exp.Expr], types: Mapping[str, AttributeType | None]
 ) -> AttributeType | None:
     for node in nodes:
-        if isinstance(node, exp.Expression):
+        if isinstance(node, exp.Expr):
             found = infer(node, types)
             if found is not None:
                 return found

@@ -164,8 +164,8 @@ class Writer:
         statement.columns = {name: statement.columns[name] for name in relation.attributes}
         statement.group_by = list(statement.columns.values())
         statement.given = frozenset(relation.attributes)
-        if not relation.attributes:
-            statement.having = [SQL("COUNT(*) > 0")]
+        if not relation.attributes:  # one entity without attributes, if there is any
+            statement.group_by, statement.limit = None, 1
         return statement
 
     @_visit.register
@@ -173,7 +173,9 @@ class Writer:
         wanted = needed | frozenset(relation.on)
         left = self._plain(relation.left, wanted)
         right = self._plain(relation.right, wanted - (frozenset(left.columns) - set(relation.on)))
-        if relation.outer and (right.tables > 1 or not all(map(_is_column, right.columns.values()))):
+        if relation.outer and (
+            right.tables > 1 or not all(map(_is_column, right.columns.values()))
+        ):
             right = self._nest(right, sorted(right.columns))
         conditions = [
             SQL(left.operand(name), " = ", right.operand(name)) for name in relation.on
@@ -398,9 +400,7 @@ def _names(column: algebra.Column) -> frozenset[str]:
     return frozenset([column] if isinstance(column, str) else column.fragment.names)
 
 
-def _volatile(
-    columns: Mapping[str, algebra.Column], source: frozenset[str]
-) -> frozenset[str]:
+def _volatile(columns: Mapping[str, algebra.Column], source: frozenset[str]) -> frozenset[str]:
     return frozenset(
         name
         for name, column in columns.items()

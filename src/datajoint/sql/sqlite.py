@@ -16,10 +16,20 @@ from typing import Any, ClassVar
 from sqlglot import exp
 from sqlglot.dialects.sqlite import SQLite
 from sqlglot.errors import ErrorLevel
+from sqlglot.generators.sqlite import SQLiteGenerator
 
-from ..types import AttributeType, DateTime, Enum, Float, Integer, String, Time, to_datetime
+from ..types import (
+    AttributeType,
+    DateTime,
+    Enum,
+    Float,
+    Integer,
+    String,
+    Time,
+    parse_type,
+    to_datetime,
+)
 from ..types import Decimal as DecimalType
-from ..types import parse_type
 from .dialect import Dialect, Storage
 from .fragment import infer
 from .text import SQL, Param, literal
@@ -154,16 +164,14 @@ STORAGE: Mapping[str, Storage] = {
         lambda value, type_: value.isoformat(),
         _decode_date,
     ),
-    "datetime": Storage(
-        lambda type_: "TEXT", _datetime_check, _encode_datetime, _decode_datetime
-    ),
-    "timestamp": Storage(
-        lambda type_: "TEXT", _datetime_check, _encode_datetime, _decode_datetime
-    ),
+    "datetime": Storage(lambda type_: "TEXT", _datetime_check, _encode_datetime, _decode_datetime),
+    "timestamp": Storage(lambda type_: "TEXT", _datetime_check, _encode_datetime, _decode_datetime),
     "time": Storage(lambda type_: "TEXT COLLATE time", _time_check, _encode_time, time_value),
     "uuid": Storage(
         lambda type_: "TEXT COLLATE NOCASE",
-        lambda type_, column: f"{column} GLOB '{'-'.join('[0-9a-f]' * n for n in (8, 4, 4, 4, 12))}'",
+        lambda type_, column: (
+            f"{column} GLOB '{'-'.join('[0-9a-f]' * n for n in (8, 4, 4, 4, 12))}'"
+        ),
         lambda value, type_: str(value),
         uuid.UUID,
     ),
@@ -176,29 +184,32 @@ STORAGE: Mapping[str, Storage] = {
 
 # -- fragments ------------------------------------------------------------------------------------
 
+#: Writes a node of a parsed fragment.
+Writer = Callable[[SQLiteGenerator, Any], str]
 
-def _call(name: str, *keys: str) -> Callable[[SQLite.Generator, exp.Expression], str]:
+
+def _call(name: str, *keys: str) -> Writer:
     """Write a node as a call of a registered function with the arguments of these keys."""
 
-    def write(generator: SQLite.Generator, node: exp.Expression) -> str:
+    def write(generator: SQLiteGenerator, node: Any) -> str:
         return generator.func(name, *(node.args.get(key) for key in keys or ("this",)))
 
     return write
 
 
-def _unit(node: exp.Expression) -> exp.Literal:
+def _unit(node: Any) -> exp.Literal:
     unit = node.args.get("unit")
-    name = unit.name if isinstance(unit, exp.Expression) else str(unit or "DAY")
+    name = unit.name if isinstance(unit, exp.Expr) else str(unit or "DAY")
     return exp.Literal.string(name.upper().rstrip("S"))
 
 
-def _timestampdiff(generator: SQLite.Generator, node: exp.Expression) -> str:
+def _timestampdiff(generator: SQLiteGenerator, node: Any) -> str:
     return generator.func("timestampdiff", _unit(node), node.expression, node.this)
 
 
-def _add_interval(sign: str) -> Callable[[SQLite.Generator, exp.Expression], str]:
-    def write(generator: SQLite.Generator, node: exp.Expression) -> str:
-        amount: exp.Expression = node.expression
+def _add_interval(sign: str) -> Writer:
+    def write(generator: SQLiteGenerator, node: Any) -> str:
+        amount: exp.Expr = node.expression
         unit = _unit(node)
         if isinstance(amount, exp.Interval):
             unit, amount = _unit(amount), amount.this
@@ -209,10 +220,10 @@ def _add_interval(sign: str) -> Callable[[SQLite.Generator, exp.Expression], str
 
 def _plus_or_minus(
     operator: str,
-) -> Callable[[SQLite.Generator, exp.Expression], str]:
+) -> Writer:
     """Write sums; those with an interval as the function that adds it."""
 
-    def write(generator: SQLite.Generator, node: exp.Expression) -> str:
+    def write(generator: SQLiteGenerator, node: Any) -> str:
         left, right = node.args["this"], node.args["expression"]
         if isinstance(left, exp.Interval) and operator == "+":
             left, right = right, left
@@ -225,12 +236,12 @@ def _plus_or_minus(
     return write
 
 
-def _like(generator: SQLite.Generator, node: exp.Expression) -> str:
+def _like(generator: SQLiteGenerator, node: Any) -> str:
     text = generator.binary(node, "LIKE")
     return text if isinstance(node.parent, exp.Escape) else f"{text} ESCAPE '\\'"
 
 
-def _group_concat(generator: SQLite.Generator, node: exp.Expression) -> str:
+def _group_concat(generator: SQLiteGenerator, node: Any) -> str:
     """SQLite takes no separator beside DISTINCT, so one aggregate function does it all."""
     argument = node.this
     separator = node.args.get("separator") or exp.Literal.string(",")
@@ -246,13 +257,13 @@ def _group_concat(generator: SQLite.Generator, node: exp.Expression) -> str:
     return f"group_concat({generator.sql(argument)}, {generator.sql(separator)}{order})"
 
 
-def _concat(generator: SQLite.Generator, node: exp.Expression) -> str:
+def _concat(generator: SQLiteGenerator, node: Any) -> str:
     """``||``, unlike SQLite's own ``concat``, gives NULL when an operand is NULL, as MySQL does."""
     parts = [f"({generator.sql(part)})" for part in node.expressions]
     return f"({' || '.join(parts)})"
 
 
-def _mod(generator: SQLite.Generator, node: exp.Expression) -> str:
+def _mod(generator: SQLiteGenerator, node: Any) -> str:
     types: Mapping[str, AttributeType | None] = getattr(generator, "attribute_types", {})
     result = infer(node, types)
     if result is not None and result.category == "integer":
@@ -260,11 +271,11 @@ def _mod(generator: SQLite.Generator, node: exp.Expression) -> str:
     return generator.func("mod", node.this, node.expression)
 
 
-def _xor(generator: SQLite.Generator, node: exp.Expression) -> str:
+def _xor(generator: SQLiteGenerator, node: Any) -> str:
     return f"(({generator.sql(node.left)}) IS TRUE) <> (({generator.sql(node.right)}) IS TRUE)"
 
 
-def _cast(generator: SQLite.Generator, node: exp.Expression) -> str:
+def _cast(generator: SQLiteGenerator, node: Any) -> str:
     kind = node.args["to"].sql("mysql").upper()
     if kind.startswith(("DATETIME", "TIMESTAMP")):
         return generator.func("to_datetime", node.this)
@@ -283,22 +294,32 @@ def _cast(generator: SQLite.Generator, node: exp.Expression) -> str:
     return f"CAST({generator.sql(node.this)} AS TEXT)"
 
 
-def _extreme(name: str) -> Callable[[SQLite.Generator, exp.Expression], str]:
+_NOW = "datetime('now', 'localtime')"
+
+
+def _anonymous(generator: SQLiteGenerator, node: Any) -> str:
+    """Write a function that the parser has no class for."""
+    if node.name.lower() in ("now", "sysdate"):
+        return _NOW
+    return generator.func(node.name, *node.expressions)
+
+
+def _extreme(name: str) -> Writer:
     """``greatest`` and ``least``: SQLite's ``max`` and ``min`` of several arguments."""
 
-    def write(generator: SQLite.Generator, node: exp.Expression) -> str:
+    def write(generator: SQLiteGenerator, node: Any) -> str:
         return generator.func(name, node.this, *node.expressions)
 
     return write
 
 
-class FragmentGenerator(SQLite.Generator):
+class FragmentGenerator(SQLiteGenerator):
     """Writes a parsed MySQL expression for SQLite."""
 
     attribute_types: Mapping[str, AttributeType | None]
 
     TRANSFORMS: ClassVar[dict[Any, Any]] = {
-        **SQLite.Generator.TRANSFORMS,
+        **SQLiteGenerator.TRANSFORMS,
         exp.Add: _plus_or_minus("+"),
         exp.Sub: _plus_or_minus("-"),
         exp.Mod: _mod,
@@ -320,7 +341,8 @@ class FragmentGenerator(SQLite.Generator):
         exp.Time: _call("to_time"),
         exp.CurrentDate: lambda *_: "date('now', 'localtime')",
         exp.CurrentTime: lambda *_: "time('now', 'localtime')",
-        exp.CurrentTimestamp: lambda *_: "datetime('now', 'localtime')",
+        exp.CurrentTimestamp: lambda *_: _NOW,
+        exp.Anonymous: _anonymous,
         exp.UtcTimestamp: lambda *_: "datetime('now')",
         exp.Rand: lambda *_: "rand()",
         exp.Stddev: _call("std"),
@@ -357,11 +379,9 @@ class _FragmentDialect(SQLite):
     Generator = FragmentGenerator
 
 
-def translate(tree: exp.Expression, types: Mapping[str, AttributeType | None]) -> str:
+def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None]) -> str:
     """Write a parsed fragment for SQLite."""
-    generator = FragmentGenerator(
-        dialect=_FragmentDialect(), unsupported_level=ErrorLevel.IGNORE
-    )
+    generator = FragmentGenerator(dialect=_FragmentDialect(), unsupported_level=ErrorLevel.IGNORE)
     generator.attribute_types = types
     return generator.generate(tree, copy=False)
 

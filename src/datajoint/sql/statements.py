@@ -60,9 +60,7 @@ def insert_select(
     return SQL(head, " SELECT * FROM (", query, ") AS source WHERE TRUE", tail)
 
 
-def update(
-    dialect: Dialect, table: str, values: Mapping[str, Any], condition: Condition
-) -> SQL:
+def update(dialect: Dialect, table: str, values: Mapping[str, Any], condition: Condition) -> SQL:
     """Write the statement that sets attributes of the rows that meet a condition."""
     assignments = join(
         ", ", (SQL(dialect.quote(name), " = ", Param(value)) for name, value in values.items())

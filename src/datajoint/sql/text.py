@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Param:
     value: Any
 
 
-Chunk = Union[str, Param]
+Chunk = str | Param
 
 
 class SQL:

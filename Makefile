@@ -1,0 +1,55 @@
+# Needs Python (with venv and pip) and make; everything else is installed into .venv.
+#
+#   make demo     set up, and run the demonstration pipeline
+#   make test     set up, and run the tests; ARGS="-k fetch" passes options to pytest
+#   make lint     set up, and check style and types
+#   make docs     set up, and build the documentation into site/
+#   make clean    remove all that was made
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test lint docs clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.demo
+	$(BIN)/datajoint demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy --strict src
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m mkdocs build --strict
+
+clean:
+	rm -rf $(VENV) build dist site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f datajoint_demo.db datajoint_demo.db-shm datajoint_demo.db-wal demo.png
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What is installed is noted by an empty file each, so that nothing is installed twice.
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=/path/to/python …")'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: EXTRAS = demo
+$(VENV)/.test: EXTRAS = test,demo
+$(VENV)/.dev: EXTRAS = dev,test,demo
+
+$(VENV)/.demo $(VENV)/.test $(VENV)/.dev: pyproject.toml | $(VENV)/.created
+	@echo "Installing datajoint[$(EXTRAS)] into $(VENV) …"
+	@$(PIP) --editable '.[$(EXTRAS)]'
+	@touch $@

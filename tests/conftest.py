@@ -1,0 +1,212 @@
+"""Fixtures of the whole suite: the databases, a connection to each, and isolation.
+
+A database is one entry of ``TARGETS``. Every test that takes ``backend``, ``connection`` or a
+fixture built on them runs once for each entry; adding an entry adds a database and no test.
+
+``DJ_TEST_REQUIRE=sqlite,mariadb`` makes a required database that is not available fail instead of
+skip. The summary names in one line the databases that were skipped.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import datajoint as dj
+
+KEPT_VARIABLES = ("DJ_TEST_",)
+
+
+class Target:
+    """A database that the suite runs on."""
+
+    name: str
+    #: Whether tests share one server, so that each must drop its schemas.
+    shared = True
+
+    def unavailable(self) -> str | None:
+        """Say why the database cannot be used here; None when it can."""
+        raise NotImplementedError
+
+    def options(self, folder: Path) -> dict[str, Any]:
+        """Give the options of ``dj.Connection`` for a test whose private folder is `folder`.
+
+        The same folder gives the same database.
+        """
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop what was started for the suite, if anything."""
+
+
+class SqliteTarget(Target):
+    """One file for each test."""
+
+    name = "sqlite"
+    shared = False
+
+    def unavailable(self) -> str | None:
+        return None if importlib.util.find_spec("apsw") else "apsw is not installed"
+
+    def options(self, folder: Path) -> dict[str, Any]:
+        return {"backend": "sqlite", "path": str(folder / "test.db")}
+
+
+TARGETS: dict[str, Target] = {target.name: target for target in (SqliteTarget(),)}
+
+_REASONS = pytest.StashKey[dict[str, str]]()
+_numbers = itertools.count(1)
+
+
+def required_backends() -> set[str]:
+    """Name what ``DJ_TEST_REQUIRE`` lists."""
+    return {name.strip() for name in os.environ.get("DJ_TEST_REQUIRE", "").split(",")} - {""}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_REASONS] = {}
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    reasons = config.stash[_REASONS]
+    if reasons:
+        listed = ", ".join(f"{name} ({reason})" for name, reason in sorted(reasons.items()))
+        terminalreporter.write_line(f"Databases skipped: {listed}", yellow=True)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    for target in TARGETS.values():
+        target.stop()
+
+
+# -- isolation --------------------------------------------------------------------------------
+
+
+def _forget_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("DJ_") and not name.startswith(KEPT_VARIABLES):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's environment, home and working directory out of session fixtures."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _forget_environment(monkeypatch)
+        home = tmp_path_factory.mktemp("home")
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.chdir(home)
+        dj.config.reset()
+        yield
+    dj.config.reset()
+
+
+@pytest.fixture(autouse=True)
+def _isolation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run each test in a folder of its own, without settings of the user or of other tests."""
+    _forget_environment(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    dj.config.reset()
+    yield
+    dj.config.reset()
+
+
+# -- databases --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", params=list(TARGETS))
+def backend(request: pytest.FixtureRequest) -> str:
+    """Name the database; the test runs once for each."""
+    name: str = request.param
+    reason = TARGETS[name].unavailable()
+    if reason is not None:
+        if name in required_backends():
+            pytest.fail(f"{name} is required by DJ_TEST_REQUIRE: {reason}", pytrace=False)
+        request.config.stash[_REASONS][name] = reason
+        pytest.skip(f"{name}: {reason}")
+    return name
+
+
+@pytest.fixture
+def connect(backend: str, tmp_path: Path) -> Iterator[Callable[[], dj.Connection]]:
+    """Open connections to the test's database; all of them are closed after the test."""
+    opened: list[dj.Connection] = []
+
+    def open_connection() -> dj.Connection:
+        opened.append(dj.Connection(**TARGETS[backend].options(tmp_path)))
+        return opened[-1]
+
+    yield open_connection
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def connection(
+    backend: str, connect: Callable[[], dj.Connection]
+) -> Iterator[dj.Connection]:
+    """Connect to an empty database, with ``safemode`` off."""
+    with dj.config(safemode=False):
+        connection = connect()
+        before = set(connection.list_schemas()) if TARGETS[backend].shared else set()
+        yield connection
+        if TARGETS[backend].shared:
+            drop_schemas(connection, set(connection.list_schemas()) - before)
+
+
+def drop_schemas(connection: dj.Connection, names: set[str]) -> None:
+    """Drop schemas that may depend on one another."""
+    while names:
+        left = set()
+        for name in names:
+            try:
+                dj.Schema(name, connection=connection).drop(force=True)
+            except dj.errors.AccessError:
+                left.add(name)
+        assert left < names, f"schemas that refer to one another: {left}"
+        names = left
+
+
+@pytest.fixture
+def schema_name() -> str:
+    """Name a schema that no other test has."""
+    return f"djtest_{os.getpid()}_{next(_numbers)}"
+
+
+@pytest.fixture
+def make_schema(
+    connection: dj.Connection, schema_name: str
+) -> Callable[..., dj.Schema]:
+    """Make schemas on the test's connection: ``make_schema()``, ``make_schema('other')``."""
+
+    def make(suffix: str = "", **options: Any) -> dj.Schema:
+        name = f"{schema_name}_{suffix}" if suffix else schema_name
+        return dj.Schema(name, connection=connection, **options)
+
+    return make
+
+
+@pytest.fixture
+def schema(make_schema: Callable[..., dj.Schema]) -> dj.Schema:
+    """One empty schema."""
+    return make_schema()
+
+
+@pytest.fixture(scope="session")
+def session_connection(
+    backend: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dj.Connection]:
+    """Connect to a database that read-only tests share."""
+    folder = tmp_path_factory.mktemp(f"shared_{backend}")
+    connection = dj.Connection(**TARGETS[backend].options(folder))
+    before = set(connection.list_schemas())
+    yield connection
+    if TARGETS[backend].shared:
+        drop_schemas(connection, set(connection.list_schemas()) - before)
+    connection.close()

@@ -1,0 +1,151 @@
+"""The structure of the package: imports point down the layers, and importing it is light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import datajoint
+
+PACKAGE = Path(datajoint.__file__).parent
+
+#: From the bottom up; a module imports only from entries before its own.
+LAYERS = [
+    # leaves
+    "errors",
+    "version",
+    "logging",
+    "utils",
+    "hash",
+    # values
+    "settings",
+    "types",
+    "blob",
+    # sql
+    "sql",
+    "sql.text",
+    "sql.fragment",
+    "sql.algebra",
+    "sql.dialect",
+    "sql.select",
+    "sql.statements",
+    "sql.sqlite",
+    # model
+    "heading",
+    "condition",
+    "declare",
+    "describe",
+    "dependencies",
+    # backends
+    "backends",
+    "backends.base",
+    "backends.registry",
+    "backends.sqlite_functions",
+    "backends.sqlite",
+    # session
+    "connection",
+    # query
+    "fetch",
+    "preview",
+    "expression",
+    # tables
+    "references",
+    "insertion",
+    "cascade",
+    "table",
+    "autopopulate",
+    "user_tables",
+    "schemas",
+    # applications
+    "diagram",
+    "demo",
+    "cli",
+]
+
+#: Packages that may be imported where they are used: optional ones, and slow ones.
+LOCAL_IMPORTS = {"matplotlib", "networkx", "pandas", "skimage", "tqdm"}
+
+#: What `import datajoint` must not load.
+HEAVY = ("pandas", "networkx", "sqlglot", "fsspec", "matplotlib", "apsw", "pymysql", "psycopg", "numpy")
+
+
+def modules() -> dict[str, ast.Module]:
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): ast.parse(
+            path.read_text()
+        )
+        for path in PACKAGE.rglob("*.py")
+        if path != PACKAGE / "__init__.py"
+    }
+
+
+def imports(name: str, tree: ast.AST) -> set[str]:
+    """The modules of the package that a module imports."""
+    parent = name.split(".")[:-1]
+    if (PACKAGE / Path(*name.split("."))).is_dir():
+        parent = name.split(".")
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = parent[: len(parent) - (node.level - 1)]
+            target = [*base, *(node.module or "").split(".")] if node.module else base
+            if node.module and (".".join(target)) in LAYERS:
+                names = [".".join([*target, alias.name]) for alias in node.names]
+                found |= {n if n in LAYERS else ".".join(target) for n in names}
+            else:
+                found |= {".".join([*target, alias.name]) for alias in node.names}
+        elif isinstance(node, ast.Import):
+            if any(alias.name == "datajoint" for alias in node.names):
+                found.add("diagram")  # the demo imports the package as its users do
+    return found
+
+
+def test_every_module_has_a_layer() -> None:
+    assert set(modules()) == set(LAYERS)
+
+
+def test_imports_point_down() -> None:
+    upward = [
+        (name, target)
+        for name, tree in modules().items()
+        for target in imports(name, tree)
+        if LAYERS.index(target) >= LAYERS.index(name)
+    ]
+    assert upward == []
+
+
+def test_imports_stand_at_the_top() -> None:
+    local = []
+    for name, tree in modules().items():
+        for function in ast.walk(tree):
+            if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import):
+                    roots = {alias.name.split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom):
+                    roots = {"." if node.level else (node.module or "").split(".")[0]}
+                else:
+                    continue
+                local += [(name, root) for root in roots - LOCAL_IMPORTS]
+    assert local == []
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = f"import sys, datajoint; print([m for m in {HEAVY!r} if m in sys.modules])"
+    output = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    assert output.strip() == "[]"
+
+
+def test_importing_the_package_opens_no_file(tmp_path: Path) -> None:
+    (tmp_path / "dj_local_conf.json").write_text("not JSON")
+    code = "import datajoint; datajoint.config"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["dj_local_conf.json"]
+
+
+def test_every_public_name_is_there() -> None:
+    assert [name for name in datajoint.__all__ if not hasattr(datajoint, name)] == []
+    assert set(datajoint.__all__) <= set(dir(datajoint))
