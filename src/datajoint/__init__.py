@@ -5,39 +5,75 @@ first used, so that importing the package is instant and touches neither files n
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .version import __version__
 
-#: Public name → the module that has it.
+if TYPE_CHECKING:
+    from . import blob as blob
+    from . import diagram as diagram
+    from . import errors as errors
+    from . import hash as hash
+    from . import settings as settings
+    from . import utils as utils
+    from .blob import MatCell as MatCell
+    from .blob import MatStruct as MatStruct
+    from .condition import AndList as AndList
+    from .condition import Not as Not
+    from .condition import Top as Top
+    from .connection import Connection as Connection
+    from .connection import conn as conn
+    from .diagram import Diagram as Diagram
+    from .errors import DataJointError as DataJointError
+    from .expression import U as U
+    from .fetch import key as key
+    from .hash import key_hash as key_hash
+    from .logging import logger as logger
+    from .schemas import Schema as Schema
+    from .schemas import list_schemas as list_schemas
+    from .settings import Config as Config
+    from .settings import config as config
+    from .table import FreeTable as FreeTable
+    from .table import Table as Table
+    from .user_tables import Computed as Computed
+    from .user_tables import Imported as Imported
+    from .user_tables import Lookup as Lookup
+    from .user_tables import Manual as Manual
+    from .user_tables import Part as Part
+
+    Di = ERD = Diagram
+    schema = Schema
+
+#: Public name → the module that has it, and its name there.
 _EXPORTS = {
-    "AndList": "condition",
-    "Computed": "user_tables",
-    "Config": "settings",
-    "Connection": "connection",
-    "DataJointError": "errors",
-    "Di": "diagram",
-    "Diagram": "diagram",
-    "ERD": "diagram",
-    "FreeTable": "table",
-    "Imported": "user_tables",
-    "Lookup": "user_tables",
-    "Manual": "user_tables",
-    "MatCell": "blob",
-    "MatStruct": "blob",
-    "Not": "condition",
-    "Part": "user_tables",
-    "Schema": "schemas",
-    "Table": "table",
-    "Top": "condition",
-    "U": "expression",
-    "config": "settings",
-    "conn": "connection",
-    "key": "fetch",
-    "key_hash": "hash",
-    "list_schemas": "schemas",
-    "logger": "logging",
-    "schema": "schemas",
+    "AndList": ("condition", "AndList"),
+    "Computed": ("user_tables", "Computed"),
+    "Config": ("settings", "Config"),
+    "Connection": ("connection", "Connection"),
+    "DataJointError": ("errors", "DataJointError"),
+    "Diagram": ("diagram", "Diagram"),
+    "FreeTable": ("table", "FreeTable"),
+    "Imported": ("user_tables", "Imported"),
+    "Lookup": ("user_tables", "Lookup"),
+    "Manual": ("user_tables", "Manual"),
+    "MatCell": ("blob", "MatCell"),
+    "MatStruct": ("blob", "MatStruct"),
+    "Not": ("condition", "Not"),
+    "Part": ("user_tables", "Part"),
+    "Schema": ("schemas", "Schema"),
+    "Table": ("table", "Table"),
+    "Top": ("condition", "Top"),
+    "U": ("expression", "U"),
+    "config": ("settings", "config"),
+    "conn": ("connection", "conn"),
+    "key": ("fetch", "key"),
+    "key_hash": ("hash", "key_hash"),
+    "list_schemas": ("schemas", "list_schemas"),
+    "logger": ("logging", "logger"),
+    # other names, which existing pipelines use
+    "Di": ("diagram", "Diagram"),
+    "ERD": ("diagram", "Diagram"),
+    "schema": ("schemas", "Schema"),
 }
 _MODULES = ("blob", "diagram", "errors", "hash", "settings", "utils")
 
@@ -46,10 +82,8 @@ __all__ = ["__version__", *_EXPORTS, *_MODULES]
 
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
-        module = import_module(f".{_EXPORTS[name]}", __name__)
-        value = getattr(
-            module, {"schema": "Schema", "Di": "Diagram", "ERD": "Diagram"}.get(name, name)
-        )
+        module, name_there = _EXPORTS[name]
+        value = getattr(import_module(f".{module}", __name__), name_there)
     elif name in _MODULES:
         value = import_module(f".{name}", __name__)
     else:

@@ -199,7 +199,7 @@ def _compress(blob: bytes) -> bytes:
     return stored if len(stored) < len(blob) else blob
 
 
-def _decode(blob: bytes, squeeze: bool, limit: int) -> Any:
+def _decode(blob: bytes | bytearray | memoryview, squeeze: bool, limit: int) -> Any:
     data = blob if isinstance(blob, bytes) else bytes(memoryview(blob))
     if not data:
         return None

@@ -177,8 +177,8 @@ def check_parts(connection: Connection, plan: list[Deletion]) -> None:
         if count:
             raise DataJointError(
                 f"The delete would take {count} rows of the part table {part} from their masters "
-                f"in {get_master(part)}. Delete from the master instead, or set force_masters=True to "
-                "delete the masters too, or force_parts=True to delete parts alone"
+                f"in {get_master(part)}. Delete from the master instead, or set force_masters=True "
+                "to delete the masters too, or force_parts=True to delete parts alone"
             )
 
 

@@ -151,8 +151,9 @@ def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condit
     if isinstance(condition, (Collection, np.ndarray)) and not isinstance(condition, bytes):
         return _any_of(heading, condition, dialect)
     raise DataJointError(
-        f"A table cannot be restricted by {condition!r} of type `{type(condition).__name__}`; use a "
-        "string, a mapping, a list of conditions, a table or query, a boolean, dj.AndList or dj.Not"
+        f"A table cannot be restricted by {condition!r} of type `{type(condition).__name__}`; use "
+        "a string, a mapping, a list of conditions, a table, a query, a boolean, dj.AndList or "
+        "dj.Not"
     )
 
 

@@ -153,7 +153,7 @@ class Schema:
         class
             The same.
         """
-        if not (isinstance(cls, type) and issubclass(cls, UserTable)):
+        if not (inspect.isclass(cls) and issubclass(cls, UserTable)):
             raise DataJointError(
                 f"A schema decorates classes derived from dj.Manual, dj.Lookup, dj.Imported or "
                 f"dj.Computed; {cls!r} is none"

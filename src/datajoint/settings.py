@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pprint import pformat
 from typing import Any, ClassVar
-from urllib.parse import unquote, urlsplit
 
 from .errors import DataJointError
 from .logging import announce, logger
+from .url import ALIASES, BACKENDS, URL_FORMS, choose_backend, parse_url, without_password
 
 __all__ = [
     "GLOBALCONFIG",
@@ -41,112 +41,10 @@ GLOBALCONFIG = ".datajoint_config.json"
 _ABSENT: Any = object()  # the value of a known setting that is not set, and of a deleted one
 
 
-# --- database URLs ----------------------------------------------------------------------------
-
-_BACKENDS = ("sqlite", "mysql", "postgresql")
-_ALIASES = {"mariadb": "mysql", "postgres": "postgresql"}
-_URL_FORMS = (
-    "sqlite:///relative.db, sqlite:////absolute/path.db, "
-    "mysql://user:password@host:3306/ or postgresql://user:password@host:5432/dbname"
-)
-
-
-def parse_url(url: str) -> dict[str, Any]:
-    """Take a database URL apart.
-
-    Parameters
-    ----------
-    url : str
-        ``sqlite:///relative.db``, ``sqlite:////absolute/path.db``,
-        ``mysql://user:password@host:3306/`` or ``postgresql://user:password@host:5432/dbname``.
-        Special characters in a part are percent-encoded.
-
-    Returns
-    -------
-    dict
-        ``backend`` (``'sqlite'``, ``'mysql'`` or ``'postgresql'``) and, of ``path``, ``user``,
-        ``password``, ``host``, ``port`` (int) and ``dbname``, those that the URL gives.
-
-    Raises
-    ------
-    DataJointError
-        If the scheme is unknown or the URL is malformed.
-    """
-    shown = _without_password(url)
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:  # its text may quote the password
-        raise DataJointError(
-            f"Malformed database URL {shown!r}. Is the port a number? Special characters in a "
-            "name or password are percent-encoded, such as %2F for / and %23 for #."
-        ) from None
-    backend = _ALIASES.get(parts.scheme, parts.scheme)
-    if backend not in _BACKENDS:
-        known = ", ".join((*_BACKENDS, *_ALIASES))
-        raise DataJointError(
-            f"Unknown scheme {parts.scheme!r} in database URL {shown!r}. Known schemes: {known}."
-        )
-    if parts.query or parts.fragment:
-        raise DataJointError(
-            f"Database URL {shown!r} has options, which are not understood. "
-            "A '?' or '#' in a name or password is written %3F or %23."
-        )
-    location = parts.path.removeprefix("/")
-    if backend == "sqlite":
-        if parts.netloc or not location:
-            raise DataJointError(
-                f"Database URL {shown!r} names no file. "
-                "Write sqlite:///relative.db or sqlite:////absolute/path.db."
-            )
-        return {"backend": backend, "path": unquote(location)}
-    found: dict[str, Any] = {
-        "user": parts.username or None,
-        "password": parts.password,
-        "host": parts.hostname,
-        "dbname": location or None,
-    }
-    texts = {name: unquote(text) for name, text in found.items() if text is not None}
-    return {"backend": backend, **texts} | ({} if port is None else {"port": port})
-
-
-def choose_backend(settings: Mapping[str, Any]) -> str:
-    """Tell which database the settings ask for.
-
-    The scheme of ``database.url``, else ``database.backend``, else ``'mysql'`` if
-    ``database.host`` is set, else ``'sqlite'``.
-
-    Parameters
-    ----------
-    settings : Mapping
-        The configuration, or any mapping with its keys.
-
-    Returns
-    -------
-    str
-        ``'sqlite'``, ``'mysql'`` or ``'postgresql'``.
-
-    Raises
-    ------
-    DataJointError
-        If ``database.url`` cannot be understood.
-    """
-    if url := settings.get("database.url"):
-        return str(parse_url(url)["backend"])
-    if backend := settings.get("database.backend"):
-        return str(backend)
-    return "mysql" if settings.get("database.host") else "sqlite"
-
-
 # --- secrets ----------------------------------------------------------------------------------
 
 _SECRET_NAME = re.compile(r"passw|secret|token", re.IGNORECASE)
 _PARTLY_SECRET_NAME = re.compile(r"access_key", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"((?:^|/)[^:/@\s]*:)(?!//)\S*@")
-
-
-def _without_password(text: str) -> str:
-    return _URL_PASSWORD.sub(r"\1***@", text)
 
 
 def _masked(name: str, value: Any) -> Any:
@@ -163,7 +61,7 @@ def _masked(name: str, value: Any) -> Any:
         return value
     if _PARTLY_SECRET_NAME.search(name):
         return f"{value[:4]}***" if len(value) > 8 else "***"
-    return _without_password(value)
+    return without_password(value)
 
 
 # --- what there is to configure ---------------------------------------------------------------
@@ -268,7 +166,7 @@ def _one_of(*words: str, **aliases: str) -> Kind:
 
 TEXT = Kind("a string", _text)
 PASSWORD = Kind("a string", _text, blank=True)
-URL = Kind(f"a URL such as {_URL_FORMS}", _url)
+URL = Kind(f"a URL such as {URL_FORMS}", _url)
 FOLDER = Kind("the path of a folder", lambda value: _text(os.fspath(value)))
 FILE = Kind("the path of a file", _filename)
 FLAG = Kind("True or False", _flag)
@@ -277,7 +175,7 @@ PORT = Kind("a whole number from 1 to 65535", _port, int)
 SECONDS = Kind("a number of seconds, 0 or more", _seconds, float)
 DICT = Kind("a dict", _dict)
 TLS = Kind("True, False, a dict of the driver's options", _tls, lambda s: _TLS_WORDS[s.lower()])
-BACKEND = _one_of(*_BACKENDS, **_ALIASES)
+BACKEND = _one_of(*BACKENDS, **ALIASES)
 LEVEL = _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 

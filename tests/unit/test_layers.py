@@ -17,6 +17,7 @@ LAYERS = [
     "logging",
     "utils",
     "hash",
+    "url",
     # values
     "settings",
     "types",
@@ -33,6 +34,7 @@ LAYERS = [
     # model
     "heading",
     "condition",
+    "projection",
     "declare",
     "describe",
     "dependencies",
@@ -66,14 +68,24 @@ LAYERS = [
 LOCAL_IMPORTS = {"matplotlib", "networkx", "pandas", "skimage", "tqdm"}
 
 #: What `import datajoint` must not load.
-HEAVY = ("pandas", "networkx", "sqlglot", "fsspec", "matplotlib", "apsw", "pymysql", "psycopg", "numpy")
+HEAVY = (
+    "pandas",
+    "networkx",
+    "sqlglot",
+    "fsspec",
+    "matplotlib",
+    "apsw",
+    "pymysql",
+    "psycopg",
+    "numpy",
+)
 
 
 def modules() -> dict[str, ast.Module]:
     return {
-        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): ast.parse(
-            path.read_text()
-        )
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): ast.parse(path.read_text())
         for path in PACKAGE.rglob("*.py")
         if path != PACKAGE / "__init__.py"
     }
@@ -94,9 +106,8 @@ def imports(name: str, tree: ast.AST) -> set[str]:
                 found |= {n if n in LAYERS else ".".join(target) for n in names}
             else:
                 found |= {".".join([*target, alias.name]) for alias in node.names}
-        elif isinstance(node, ast.Import):
-            if any(alias.name == "datajoint" for alias in node.names):
-                found.add("diagram")  # the demo imports the package as its users do
+        elif isinstance(node, ast.Import) and any(a.name == "datajoint" for a in node.names):
+            found.add("diagram")  # the demo imports the package as its users do
     return found
 
 

@@ -1,0 +1,110 @@
+"""Where the database is: URLs, and the choice of a backend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from .errors import DataJointError
+
+BACKENDS = ("sqlite", "mysql", "postgresql")
+ALIASES = {"mariadb": "mysql", "postgres": "postgresql"}
+URL_FORMS = (
+    "sqlite:///relative.db, sqlite:////absolute/path.db, "
+    "mysql://user:password@host:3306/ or postgresql://user:password@host:5432/dbname"
+)
+_PASSWORD = re.compile(r"((?:^|/)[^:/@\s]*:)(?!//)\S*@")
+
+
+def parse_url(url: str) -> dict[str, Any]:
+    """Take a database URL apart.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:///relative.db``, ``sqlite:////absolute/path.db``,
+        ``mysql://user:password@host:3306/`` or ``postgresql://user:password@host:5432/dbname``.
+        Special characters in a part are percent-encoded.
+
+    Returns
+    -------
+    dict
+        ``backend`` (``'sqlite'``, ``'mysql'`` or ``'postgresql'``) and, of ``path``, ``user``,
+        ``password``, ``host``, ``port`` (int) and ``dbname``, those that the URL gives.
+
+    Raises
+    ------
+    DataJointError
+        If the scheme is unknown or the URL is malformed.
+    """
+    shown = without_password(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # its text may quote the password
+        raise DataJointError(
+            f"Malformed database URL {shown!r}. Is the port a number? Special characters in a "
+            "name or password are percent-encoded, such as %2F for / and %23 for #."
+        ) from None
+    backend = ALIASES.get(parts.scheme, parts.scheme)
+    if backend not in BACKENDS:
+        known = ", ".join((*BACKENDS, *ALIASES))
+        raise DataJointError(
+            f"Unknown scheme {parts.scheme!r} in database URL {shown!r}. Known schemes: {known}."
+        )
+    if parts.query or parts.fragment:
+        raise DataJointError(
+            f"Database URL {shown!r} has options, which are not understood. "
+            "A '?' or '#' in a name or password is written %3F or %23."
+        )
+    location = parts.path.removeprefix("/")
+    if backend == "sqlite":
+        if parts.netloc or not location:
+            raise DataJointError(
+                f"Database URL {shown!r} names no file. "
+                "Write sqlite:///relative.db or sqlite:////absolute/path.db."
+            )
+        return {"backend": backend, "path": unquote(location)}
+    found: dict[str, Any] = {
+        "user": parts.username or None,
+        "password": parts.password,
+        "host": parts.hostname,
+        "dbname": location or None,
+    }
+    texts = {name: unquote(text) for name, text in found.items() if text is not None}
+    return {"backend": backend, **texts} | ({} if port is None else {"port": port})
+
+
+def choose_backend(settings: Mapping[str, Any]) -> str:
+    """Tell which database the settings ask for.
+
+    The scheme of ``database.url``, else ``database.backend``, else ``'mysql'`` if
+    ``database.host`` is set, else ``'sqlite'``.
+
+    Parameters
+    ----------
+    settings : Mapping
+        The configuration, or any mapping with its keys.
+
+    Returns
+    -------
+    str
+        ``'sqlite'``, ``'mysql'`` or ``'postgresql'``.
+
+    Raises
+    ------
+    DataJointError
+        If ``database.url`` cannot be understood.
+    """
+    if url := settings.get("database.url"):
+        return str(parse_url(url)["backend"])
+    if backend := settings.get("database.backend"):
+        return str(backend)
+    return "mysql" if settings.get("database.host") else "sqlite"
+
+
+def without_password(text: str) -> str:
+    """Hide the password in a URL."""
+    return _PASSWORD.sub(r"\1***@", text)
