@@ -148,9 +148,7 @@ def connect(backend: str, tmp_path: Path) -> Iterator[Callable[[], dj.Connection
 
 
 @pytest.fixture
-def connection(
-    backend: str, connect: Callable[[], dj.Connection]
-) -> Iterator[dj.Connection]:
+def connection(backend: str, connect: Callable[[], dj.Connection]) -> Iterator[dj.Connection]:
     """Connect to an empty database, with ``safemode`` off."""
     with dj.config(safemode=False):
         connection = connect()
@@ -180,9 +178,7 @@ def schema_name() -> str:
 
 
 @pytest.fixture
-def make_schema(
-    connection: dj.Connection, schema_name: str
-) -> Callable[..., dj.Schema]:
+def make_schema(connection: dj.Connection, schema_name: str) -> Callable[..., dj.Schema]:
     """Make schemas on the test's connection: ``make_schema()``, ``make_schema('other')``."""
 
     def make(suffix: str = "", **options: Any) -> dj.Schema:

@@ -10,7 +10,7 @@ from datajoint.errors import LostConnectionError
 
 
 @pytest.fixture
-def Item(make_schema):  # noqa: N802
+def Item(make_schema):
     @make_schema()
     class Item(dj.Manual):
         definition = """
@@ -110,7 +110,9 @@ def test_a_forked_child_continues_on_a_session_of_its_own(connection, Item):
 
 
 def test_repr_tells_state_and_place(connection):
-    assert repr(connection) == f"DataJoint connection (connected) to {connection.backend.description}"
+    assert (
+        repr(connection) == f"DataJoint connection (connected) to {connection.backend.description}"
+    )
     connection.close()
     assert "(disconnected)" in repr(connection)
 

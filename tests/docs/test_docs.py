@@ -2,7 +2,8 @@
 
 The ``python`` blocks of a page run in order, in one namespace, in an empty folder with a new
 database. A ``text`` block right after one must equal what it prints; where it ends in an error,
-the last line is the error as Python shows it. An error that no text shows is a failure.
+the last line is the error as Python shows it. An error that no text shows is a failure. Questions
+are answered with yes; the setting `safemode` is off unless a page turns it on.
 
 ``DJ_DOCS_UPDATE=1 pytest tests/docs`` writes what was printed into the pages, to be read over.
 """
@@ -37,6 +38,7 @@ def namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     for variable in [name for name in os.environ if name.startswith("DJ_")]:
         monkeypatch.delenv(variable)
+    monkeypatch.setattr("builtins.input", lambda question: print(f"{question}yes") or "yes")
     page = types.ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", page)
     dj.config.reset()

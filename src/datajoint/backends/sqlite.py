@@ -299,7 +299,7 @@ class SQLiteBackend(Backend):
     def size_on_disk(self, name: TableName) -> int:
         full = f"{name.schema}.{name.table}"
         ((size,),) = self.execute(
-            "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE aggregate AND name IN "
+            "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name IN "
             "(SELECT name FROM sqlite_schema WHERE tbl_name = ?)",
             (full,),
         ).fetchall()
