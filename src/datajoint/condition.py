@@ -20,6 +20,7 @@ from .sql import algebra
 from .sql.algebra import Condition, Relation
 from .sql.dialect import Dialect
 from .sql.fragment import Fragment, parse_fragment
+from .types import NotAdmitted
 
 
 class AndList(list[Any]):
@@ -147,7 +148,8 @@ def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condit
             "use it directly, as in `query & dj.Top(5)`"
         )
     if type(condition).__name__ == "DataFrame":
-        condition = condition.to_records(index=any(condition.index.names))
+        named_index = any(name is not None for name in condition.index.names)
+        condition = condition.to_records(index=named_index) if len(condition) else []
     if isinstance(condition, (Collection, np.ndarray)) and not isinstance(condition, bytes):
         return _any_of(heading, condition, dialect)
     raise DataJointError(
@@ -229,22 +231,21 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
         raise DataJointError(f"Attribute `{name}` is a blob, by which nothing can be restricted")
     if value is None or value is np.ma.masked or value != value:
         return algebra.Equal(name, attribute.attribute_type, None)
+    type_ = attribute.attribute_type
+    if type_ is None:
+        return algebra.Equal(name, None, _plain_value(value))
+    if type_.category == "integer" and isinstance(value, (float, np.floating)) and value % 1:
+        return algebra.Constant(False)  # rounded on insert, but equal to no integer
     try:
-        stored = dialect.encode(value, attribute.attribute_type)
-    except ValueError:
-        # A value that the type does not admit equals none: compare it as it is.
-        if not isinstance(value, (str, int, float)):
-            raise DataJointError(
-                f"Attribute `{name}` of type `{attribute.type}` cannot be compared with {value!r}"
-            ) from None
-        return _outside(name, attribute.attribute_type, value)
-    if attribute.attribute_type is None:
-        stored = _plain_value(value)
-    return algebra.Equal(name, attribute.attribute_type, stored)
-
-
-def _outside(name: str, type_: Any, value: Any) -> Condition:
-    return algebra.Equal(name, type_, str(value) if isinstance(value, str) else value)
+        return algebra.Equal(name, type_, dialect.encode(value, type_))
+    except NotAdmitted:
+        return algebra.Constant(False)
+    except ValueError as error:
+        if attribute.expression is not None:  # of an inferred type only
+            return algebra.Equal(name, None, _plain_value(value))
+        raise DataJointError(
+            f"Attribute `{name}` of type `{type_}` cannot be compared with {value!r}, which {error}"
+        ) from None
 
 
 def _plain_value(value: Any) -> Any:

@@ -1,7 +1,4 @@
-"""The example to copy: a pipeline that finds regions of interest in recorded images.
-
-``datajoint demo`` runs it on images that ship with scikit-image. Manual 9.1 to 9.3.
-"""
+"""The example to copy: regions of interest in images of scikit-image (manual 9.1 to 9.3)."""
 
 from importlib.resources import files
 from importlib.util import find_spec
@@ -25,8 +22,7 @@ schema = dj.Schema()  # `main` gives it a name and a database
 
 @schema
 class ImageFile(dj.Manual):
-    definition = """
-    # Recorded images
+    definition = """  # Recorded images
     image_name  : varchar(24)
     ---
     file        : varchar(64)               # in the folder skimage/data
@@ -36,8 +32,7 @@ class ImageFile(dj.Manual):
 
 @schema
 class FilterParam(dj.Lookup):
-    definition = """
-    # Filters that keep what is larger than `finest` and smaller than `coarsest`
+    definition = """  # Filters that keep what is larger than `finest`, smaller than `coarsest`
     filter_name : varchar(12)
     ---
     finest      : float                     # (pixels) width of the narrow Gaussian
@@ -48,30 +43,28 @@ class FilterParam(dj.Lookup):
 
 @schema
 class Image(dj.Imported):
-    definition = """
-    # Images read from their files, at most 512 pixels a side
+    definition = """  # Images read from their files
     -> ImageFile
     ---
-    image       : longblob                  # grey values, from 0 to 1
+    image       : longblob                  # grey, from 0 to 1, 512 pixels a side at the most
     """
 
     def make(self, key: dict[str, Any]) -> None:
         from skimage import io, transform, util
 
-        file = (ImageFile & key).fetch1("file")
-        image = util.img_as_float32(io.imread(files("skimage") / "data" / file, as_gray=True))
+        file = files("skimage") / "data" / (ImageFile & key).fetch1("file")
+        image = util.img_as_float32(io.imread(str(file), as_gray=True))
         image = transform.rescale(image, min(1, 512 / max(image.shape)), anti_aliasing=True)
-        self.insert1({**key, "image": image})
+        self.insert1(dict(key, image=image))
 
 
 @schema
 class FilteredImage(dj.Computed):
-    definition = """
-    # Every image through every filter
+    definition = """  # Every image through every filter
     -> Image
     -> FilterParam
     ---
-    filtered_image : longblob               # objects are brighter than 0
+    filtered_image : longblob               # the objects are bright
     """
 
     def make(self, key: dict[str, Any]) -> None:
@@ -80,19 +73,17 @@ class FilteredImage(dj.Computed):
         image, objects = (Image * ImageFile & key).fetch1("image", "objects")
         finest, coarsest = (FilterParam & key).fetch1("finest", "coarsest")
         filtered = difference_of_gaussians(image, finest, coarsest, mode="reflect")
-        self.insert1({**key, "filtered_image": filtered if objects == "bright" else -filtered})
+        self.insert1(dict(key, filtered_image=filtered if objects == "bright" else -filtered))
 
 
 @schema
 class Segmentation(dj.Computed):
-    definition = """
-    # Filtered images, segmented by Otsu's threshold
+    definition = """  # Filtered images, segmented by a threshold
     -> FilteredImage
     """
 
     class ROI(dj.Part):
-        definition = """
-        # Regions of interest, of at least 30 pixels
+        definition = """  # Regions of interest, of at least 30 pixels
         -> master
         roi         : smallint
         ---
@@ -105,15 +96,13 @@ class Segmentation(dj.Computed):
         from skimage import filters, measure
 
         image = (FilteredImage & key).fetch1("filtered_image")
-        labels = measure.label(image > filters.threshold_otsu(image))
-        rois: list[dict[str, Any]] = []
-        for region in measure.regionprops(labels):
-            if region.area >= 30:
-                pixels = np.ravel_multi_index(tuple(region.coords.T), image.shape)
-                roi = {"roi": len(rois), "roi_area": pixels.size, "roi_pixels": pixels}
-                rois.append({**key, **roi, "roi_weights": image.flat[pixels]})
+        regions = measure.regionprops(measure.label(image > filters.threshold_otsu(image)))
+        rois = [np.ravel_multi_index((*r.coords.T,), image.shape) for r in regions if r.area >= 30]
         self.insert1(key)
-        self.ROI.insert(rois)
+        self.ROI.insert(
+            dict(key, roi=i, roi_area=roi.size, roi_pixels=roi, roi_weights=image.flat[roi])
+            for i, roi in enumerate(rois, start=1)
+        )
 
 
 def draw(picture: str, filter_name: str) -> None:
@@ -121,44 +110,41 @@ def draw(picture: str, filter_name: str) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 8.5), layout="constrained")
-    for axes, key in zip(figure.subplots(2, 3).flat, Image.fetch("KEY")):
-        image = (Image & key).fetch1("image")
-        regions = (Segmentation.ROI & key & {"filter_name": filter_name}).fetch("roi_pixels")
-        inside = np.isin(np.arange(image.size), np.concatenate(regions)).reshape(image.shape)
+    for axes, key, image in zip(figure.subplots(2, 3).flat, *Image.fetch("KEY", "image")):
+        rois = (Segmentation.ROI & key & {"filter_name": filter_name}).fetch("roi_pixels")
+        inside = np.isin(np.arange(image.size), np.concatenate(rois)).reshape(image.shape)
         axes.imshow(image, cmap="gray")
         axes.contour(inside, [0.5], colors="yellow", linewidths=1)
-        axes.set_title(f"{key['image_name']}: {len(regions)} regions", fontsize=14)
-        axes.set_axis_off()
+        axes.set(title=f"{key['image_name']}: {len(rois)} regions", xticks=[], yticks=[])
     figure.savefig(picture, dpi=120, bbox_inches="tight")
 
 
-def show(title: str, content: object) -> None:
-    """Print something under a title."""
-    print(f"\n{title}\n\n{content}".rstrip(), flush=True)
-
-
 def main(path: str = "datajoint_demo.db", picture: str = "demo.png") -> None:
-    """Run the pipeline in the database `path`; show what comes out, and draw it in `picture`."""
+    """Run the pipeline in the database `path`, show what is in it, and draw a `picture`."""
     if not (find_spec("skimage") and find_spec("matplotlib")):
         raise dj.DataJointError("The demo needs more packages: pip install 'datajoint[demo]'")
     schema.activate("demo", connection=dj.Connection(backend="sqlite", path=path))
-    show("The pipeline:", dj.Diagram(schema))
+    print(f"\nThe pipeline:\n\n{dj.Diagram(schema)}\n")
     ImageFile.insert(IMAGE_FILES, skip_duplicates=True)
-    show("Images to analyse, entered by hand (* marks the key):", ImageFile.preview(width=24))
-    show("Filters, listed in the code:", FilterParam())
-
-    computed = Image, FilteredImage, Segmentation
-    if any(table.progress(display=False)[0] for table in computed):
-        show("Each of the other tables computes what it lacks:", "")
-        for table in computed:
+    print(f"Images, entered by hand (* marks the key):\n\n{ImageFile.preview(width=24)}")
+    print(f"Filters, listed in the code:\n\n{FilterParam()}")
+    print("The other tables compute what they lack:\n", flush=True)
+    for table in (Image, FilteredImage, Segmentation):
+        if table.progress(display=False)[0]:
             table.populate(display_progress=True)
-    else:
-        show("Nothing to compute, everything is there:", "")
-    for table in computed:
-        table.progress()
+        else:
+            print(f"{table.__name__}: nothing to compute, all {len(table())} are there")
 
-    show("Regions of interest:", Segmentation.ROI.preview(limit=5))
-    rois = Segmentation.aggr(Segmentation.ROI, regions="count(*)", mean_area="avg(roi_area)")
-    show("A query: regions per image and filter, and their mean area:", rois.preview(limit=20))
+    print(f"\nRegions of interest that were found:\n\n{Segmentation.ROI.preview(limit=5)}")
+    regions = Segmentation.aggr(Segmentation.ROI, n="count(*)", mean_area="round(avg(roi_area))")
+    print(f"A query: regions per image and filter, mean area:\n\n{regions.preview(limit=20)}")
     draw(picture, filter_name="fine")
-    show(f"The outlines of the regions are drawn in {picture}. Next, try in Python:", NEXT)
+    print(f"""The outlines of the regions are drawn in {picture}. To go on, start python and type:
+
+    import datajoint as dj
+    from datajoint.demo import FilteredImage, FilterParam, Segmentation, schema
+    schema.activate("demo", connection=dj.Connection(backend="sqlite", path={path!r}))
+    Segmentation.ROI & {{"image_name": "coins", "filter_name": "fine"}} & "roi_area > 2000"
+    FilterParam.insert1(("sharp", 0.5, 8))
+    FilteredImage.populate(), Segmentation.populate()
+""")

@@ -124,6 +124,11 @@ class QueryExpression(Queryable):
         restriction = as_expression(restriction)
         if isinstance(restriction, Top):
             return self._sliced(restriction)
+        if isinstance(restriction, AndList) and any(isinstance(r, Top) for r in restriction):
+            result = self
+            for member in restriction:
+                result = result.restrict(member, semantic_check)
+            return result
         if semantic_check:
             self._check_compatible(restriction)
         condition = make_condition(self.heading, restriction, self.connection.dialect)

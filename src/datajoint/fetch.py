@@ -203,8 +203,9 @@ def as_array(values: list[Any], dtype: str) -> npt.NDArray[Any]:
 def _structured(rows: list[Row], heading: Heading, names: Sequence[str]) -> npt.NDArray[Any]:
     dtype = np.dtype([(name, _dtype(heading[name])) for name in names])
     array = np.empty(len(rows), dtype=dtype)
-    for name, column in zip(names, zip(*rows, strict=True), strict=True):
-        array[name] = as_array(list(column), dtype[name].str.lstrip("|"))
+    if rows:
+        for name, column in zip(names, zip(*rows, strict=True), strict=True):
+            array[name] = as_array(list(column), dtype[name].str.lstrip("|"))
     return array
 
 

@@ -23,7 +23,9 @@ from typing import Any, ClassVar
 
 from .errors import DataJointError
 
-_EMPTY = ("", None)
+
+class NotAdmitted(ValueError):
+    """A value is of the right kind but not one that the type admits; no entity can have it."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +71,38 @@ class AttributeType:
         return self.text
 
 
+_NUMBER = re.compile(
+    r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*|\s*[-+]?inf(?:inity)?\s*",
+    re.ASCII | re.IGNORECASE,
+)
+
+
 def _round_half_up(value: decimal.Decimal, digits: int) -> decimal.Decimal:
     """Round as the database servers do: halves away from zero."""
+    if value.adjusted() > 99:
+        raise NotAdmitted("is out of range")
     with decimal.localcontext() as context:
-        context.prec = 100
+        context.prec = 200
         return value.quantize(decimal.Decimal(1).scaleb(-digits), decimal.ROUND_HALF_UP)
+
+
+def _check_number(value: Any) -> None:
+    """Refuse what Python, but no database, takes for a number."""
+    if isinstance(value, (bytes, bytearray)) or (
+        isinstance(value, str) and not _NUMBER.fullmatch(value)
+    ):
+        raise ValueError("is not a number")
 
 
 def _to_decimal(value: Any) -> decimal.Decimal:
     """Read any number or numeric string exactly as it prints."""
+    _check_number(value)
     try:
         number = value if isinstance(value, decimal.Decimal) else decimal.Decimal(str(value))
     except decimal.InvalidOperation:
         raise ValueError("is not a number") from None
     if not number.is_finite():
-        raise ValueError("is not a finite number")
+        raise NotAdmitted("is not a finite number")
     return number
 
 
@@ -114,7 +133,7 @@ class Integer(_Numeric):
     def encode(self, value: Any) -> int:
         integer = value if type(value) is int else _to_int(value)
         if not self.low <= integer <= self.high:
-            raise ValueError(f"is out of range ({self.low} to {self.high})")
+            raise NotAdmitted(f"is out of range ({self.low} to {self.high})")
         return integer
 
 
@@ -140,14 +159,15 @@ class Float(_Numeric):
     numpy_dtype = "float64"
 
     def encode(self, value: Any) -> float:
+        _check_number(value)
         try:
             number = float(value)
         except (TypeError, ValueError):
             raise ValueError("is not a number") from None
         if math.isinf(number):
-            raise ValueError("is not a finite number")
+            raise NotAdmitted("is not a finite number")
         if self.unsigned and number < 0:
-            raise ValueError("is negative")
+            raise NotAdmitted("is negative")
         return self._single(number) if self.single else number
 
     @staticmethod
@@ -156,8 +176,9 @@ class Float(_Numeric):
         try:
             (single,) = struct.unpack("<f", struct.pack("<f", number))
         except OverflowError:
-            raise ValueError("is out of the range of single precision") from None
-        for digits in range(6, 10):
+            raise NotAdmitted("is out of the range of single precision") from None
+        normal = abs(single) >= 2**-126  # six digits of a normal number are never too many
+        for digits in range(6 if normal else 1, 10):
             shortest = float(f"{single:.{digits}g}")
             if struct.unpack("<f", struct.pack("<f", shortest))[0] == single:
                 return shortest
@@ -177,9 +198,11 @@ class Decimal(_Numeric):
     def encode(self, value: Any) -> decimal.Decimal:
         number = _round_half_up(_to_decimal(value), self.scale)
         if abs(number) >= decimal.Decimal(10) ** (self.precision - self.scale):
-            raise ValueError(f"has more than {self.precision - self.scale} digits before the point")
+            raise NotAdmitted(
+                f"has more than {self.precision - self.scale} digits before the point"
+            )
         if self.unsigned and number < 0:
-            raise ValueError("is negative")
+            raise NotAdmitted("is negative")
         return number if number else abs(number)
 
 
@@ -198,7 +221,7 @@ class String(AttributeType):
         if self.fixed:
             text = text.rstrip(" ")
         if len(text) > self.length:
-            raise ValueError(f"has {len(text)} characters, of which {self.length} are allowed")
+            raise NotAdmitted(f"has {len(text)} characters, of which {self.length} are allowed")
         return text
 
 
@@ -234,7 +257,7 @@ class Enum(AttributeType):
         for member in self.members:
             if member.casefold() == folded:
                 return member
-        raise ValueError(f"is none of {', '.join(map(repr, self.members))}")
+        raise NotAdmitted(f"is none of {', '.join(map(repr, self.members))}")
 
 
 @dataclass(frozen=True)
@@ -288,7 +311,7 @@ class Time(AttributeType):
         microseconds = abs(duration) // dt.timedelta(microseconds=1)
         rounded = dt.timedelta(microseconds=(microseconds + step // 2) // step * step)
         if rounded > dt.timedelta(hours=838, minutes=59, seconds=59):
-            raise ValueError("is out of range (-838:59:59 to 838:59:59)")
+            raise NotAdmitted("is out of range (-838:59:59 to 838:59:59)")
         return -rounded if duration < dt.timedelta(0) else rounded
 
 
@@ -304,7 +327,7 @@ class Year(_Numeric):
         if (isinstance(value, str) and len(value.strip()) <= 2) or 0 < year < 100:
             year += 2000 if year < 70 else 1900
         if year and not 1901 <= year <= 2155:
-            raise ValueError("is out of range (1901 to 2155)")
+            raise NotAdmitted("is out of range (1901 to 2155)")
         return year
 
 
@@ -336,7 +359,7 @@ class Blob(AttributeType):
     def encode(self, value: Any) -> bytes:
         """Check serialized bytes; what serializes values is :mod:`datajoint.blob`."""
         if len(value) > self.size:
-            raise ValueError(f"takes {len(value)} bytes, of which {self.size} are allowed")
+            raise NotAdmitted(f"takes {len(value)} bytes, of which {self.size} are allowed")
         return bytes(value)
 
 
@@ -389,7 +412,7 @@ def _round_seconds(moment: dt.datetime, digits: int) -> dt.datetime:
     try:
         return moment + dt.timedelta(microseconds=step - excess if 2 * excess >= step else -excess)
     except OverflowError:
-        raise ValueError("is out of range") from None
+        raise NotAdmitted("is out of range") from None
 
 
 def _to_duration(value: Any) -> dt.timedelta:

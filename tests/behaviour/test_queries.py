@@ -1246,8 +1246,8 @@ def unions(schema):
 
 
 class TestUnion:
-    CELLS = [(1, 1), (1, 2), (2, 6), (3, 1), (3, 2)]
-    SCANS = [(1, 6, 8), (2, 7, None), (3, 6, 8), (4, None, 8)]
+    CELLS = ((1, 1), (1, 2), (2, 6), (3, 1), (3, 2))
+    SCANS = ((1, 6, 8), (2, 7, None), (3, 6, 8), (4, None, 8))
 
     def cells(self):
         return [{"slice": s, "cell": c} for s, c in self.CELLS]

@@ -207,8 +207,6 @@ class Writer:
             if _names(column) <= relation.given
             and (isinstance(column, str) or not column.fragment.aggregates)
         )
-        if not relation.by and relation.given:
-            statement.having = [SQL("COUNT(*) > 0")]
         statement.columns = {name: self._column(c, statement) for name, c in columns.items()}
         statement.indexed = frozenset()
         return statement
@@ -287,6 +285,11 @@ class Writer:
         return self.dialect.fragment(column.fragment, source.operand, column.types)
 
     def _emit(self, statement: _Select, names: list[str]) -> SQL:
+        if statement.group_by == [] and statement.given.issuperset(names):
+            # All rows are one group only if an aggregate is selected.
+            if statement.given.issuperset(statement.columns):
+                statement.columns["count"] = SQL("COUNT(*)")
+            statement = self._nest(statement, list(statement.columns))
         columns = [
             statement.columns[name]
             if _is_column(statement.columns[name], self.dialect.quote(name))
@@ -377,7 +380,7 @@ class Writer:
         return SQL("(", members, ") IS NOT TRUE") if negated else members
 
     def _exists(self, statement: _Select) -> SQL:
-        return SQL("EXISTS (SELECT 1", self._body(statement), ")")
+        return SQL("EXISTS (", self._emit(statement, []), ")")
 
     @staticmethod
     def _row(names: Iterable[str], attribute: Attributes) -> SQL:

@@ -24,6 +24,7 @@ from ..types import (
     Enum,
     Float,
     Integer,
+    NotAdmitted,
     String,
     Time,
     parse_type,
@@ -46,7 +47,7 @@ def _integer_check(type_: Integer, column: str) -> str:
 
 def _encode_integer(value: int, type_: Integer) -> int:
     if value > _MAX_INTEGER:
-        raise ValueError(f"is over {_MAX_INTEGER}, the largest integer that SQLite holds")
+        raise NotAdmitted(f"is over {_MAX_INTEGER}, the largest integer that SQLite holds")
     return value
 
 
