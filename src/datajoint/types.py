@@ -94,9 +94,16 @@ def _check_number(value: Any) -> None:
         raise ValueError("is not a number")
 
 
+def _is_bool(value: Any) -> bool:
+    """Tell whether a value is a bool of Python or NumPy."""
+    return type(value).__name__ in ("bool", "bool_")
+
+
 def _to_decimal(value: Any) -> decimal.Decimal:
     """Read any number or numeric string exactly as it prints."""
     _check_number(value)
+    if _is_bool(value):
+        value = int(value)
     try:
         number = value if isinstance(value, decimal.Decimal) else decimal.Decimal(str(value))
     except decimal.InvalidOperation:
@@ -107,7 +114,7 @@ def _to_decimal(value: Any) -> decimal.Decimal:
 
 
 def _to_int(value: Any) -> int:
-    if isinstance(value, numbers.Integral) or type(value).__name__ == "bool":
+    if isinstance(value, numbers.Integral) or _is_bool(value):
         return int(value)
     return int(_round_half_up(_to_decimal(value), 0))
 
@@ -162,6 +169,8 @@ class Float(_Numeric):
         _check_number(value)
         try:
             number = float(value)
+        except OverflowError:
+            raise NotAdmitted("is out of range") from None
         except (TypeError, ValueError):
             raise ValueError("is not a number") from None
         if math.isinf(number):
@@ -197,13 +206,13 @@ class Decimal(_Numeric):
 
     def encode(self, value: Any) -> decimal.Decimal:
         number = _round_half_up(_to_decimal(value), self.scale)
-        if abs(number) >= decimal.Decimal(10) ** (self.precision - self.scale):
+        if number.copy_abs() >= decimal.Decimal(10) ** (self.precision - self.scale):
             raise NotAdmitted(
                 f"has more than {self.precision - self.scale} digits before the point"
             )
         if self.unsigned and number < 0:
             raise NotAdmitted("is negative")
-        return number if number else abs(number)
+        return number if number else number.copy_abs()  # no negative zero
 
 
 @dataclass(frozen=True)
@@ -233,7 +242,7 @@ def _to_text(value: Any) -> str:
             return value.decode()
         except UnicodeDecodeError:
             raise ValueError("is not UTF-8 text") from None
-    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+    if _is_bool(value):
         return str(int(value))
     if isinstance(value, (numbers.Number, uuid.UUID, dt.date, dt.time)):
         return str(value)
@@ -292,7 +301,7 @@ class Timestamp(DateTime):
 
     def encode(self, value: Any) -> dt.datetime:
         if isinstance(value, dt.datetime) and value.tzinfo is not None:
-            value = value.astimezone().replace(tzinfo=None)
+            value = _to_datetime_of(value, value.tzinfo).astimezone().replace(tzinfo=None)
         return super().encode(value)
 
 
@@ -324,7 +333,8 @@ class Year(_Numeric):
 
     def encode(self, value: Any) -> int:
         year = _to_int(value)
-        if (isinstance(value, str) and len(value.strip()) <= 2) or 0 < year < 100:
+        two_digits = isinstance(value, str) and len(value.strip()) <= 2
+        if 0 < year < 100 or (year == 0 and two_digits):
             year += 2000 if year < 70 else 1900
         if year and not 1901 <= year <= 2155:
             raise NotAdmitted("is out of range (1901 to 2155)")
@@ -381,7 +391,7 @@ def to_datetime(value: Any) -> dt.datetime:
     if isinstance(value, dt.datetime):  # covers pandas.Timestamp
         if value != value:
             raise ValueError("is not a date")
-        return dt.datetime(*value.timetuple()[:6], value.microsecond)
+        return _to_datetime_of(value, None)
     if isinstance(value, dt.date):
         return dt.datetime(value.year, value.month, value.day)
     if type(value).__name__ == "datetime64":
@@ -397,11 +407,20 @@ def to_datetime(value: Any) -> dt.datetime:
         moment = dt.datetime(*(int(field or 0) for field in fields))  # type: ignore[arg-type]
     except ValueError:
         raise ValueError("is not a date that exists") from None
-    return moment + _fraction(fraction)
+    try:
+        return moment + _fraction(fraction)
+    except OverflowError:
+        raise NotAdmitted("is out of range") from None
+
+
+def _to_datetime_of(value: dt.datetime, zone: dt.tzinfo | None) -> dt.datetime:
+    """Make a plain datetime of one of a derived class, such as pandas.Timestamp."""
+    return dt.datetime(*value.timetuple()[:6], value.microsecond, zone)
 
 
 def _fraction(digits: str | None) -> dt.timedelta:
-    return dt.timedelta(microseconds=round(float(f"0.{digits or 0}") * 1e6))
+    tenths = int((digits or "").ljust(7, "0")[:7])
+    return dt.timedelta(microseconds=(tenths + 5) // 10)
 
 
 def _round_seconds(moment: dt.datetime, digits: int) -> dt.datetime:

@@ -139,12 +139,11 @@ def test_first_run(session: Session) -> None:
 
 
 def test_the_query_at_the_end(session: Session) -> None:
-    query = session.first.out.rpartition("A query")[2]
+    query = session.first.out.rpartition("A query")[2].partition("(Total: 18)")[0]
     rows = [line.split() for line in query.splitlines() if len(line.split()) == 4][2:]
     assert len(rows) == IMAGES * FILTERS  # so every segmentation has parts
     assert all(int(n) > 0 and float(area) >= 30 for _, _, n, area in rows)
     assert sum(int(n) for _, _, n, _ in rows) == session.made["ROI"]
-    assert "(Total: 18)" in query
 
 
 def test_second_run_computes_nothing(session: Session) -> None:
