@@ -176,7 +176,12 @@ class Diagram:
         graph = nx.DiGraph(self.graph())
         for name, data in graph.nodes(data=True):
             data["label"] += f" ({_tier(name)})"
-        return "\n".join(nx.generate_network_text(graph, vertical_chains=False))
+        # Long branches first: what joins them later is then drawn beside, not twice.
+        sources = sorted(
+            (name for name, parents in graph.in_degree() if not parents),
+            key=lambda name: -len(nx.descendants(graph, name)),
+        )
+        return "\n".join(nx.generate_network_text(graph, sources=sources))
 
     def make_mermaid(self) -> str:
         """Write the diagram in the Mermaid language, which many Markdown viewers draw.
