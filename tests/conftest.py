@@ -149,8 +149,8 @@ def connect(backend: str, tmp_path: Path) -> Iterator[Callable[[], dj.Connection
 
 @pytest.fixture
 def connection(backend: str, connect: Callable[[], dj.Connection]) -> Iterator[dj.Connection]:
-    """Connect to an empty database, with ``safemode`` off."""
-    with dj.config(safemode=False):
+    """Connect to an empty database, with ``safemode`` off and little patience for locks."""
+    with dj.config(safemode=False, database__timeout=2.0):
         connection = connect()
         before = set(connection.list_schemas()) if TARGETS[backend].shared else set()
         yield connection

@@ -169,7 +169,7 @@ class AutoPopulate(Table):
         return [dict(zip(names, row, strict=True)) for row in fetch_rows(pending, names)]
 
     def _with_progress(self, keys: list[dict[str, Any]], display: bool) -> Iterable[dict[str, Any]]:
-        if not display:
+        if not display or not keys:
             return keys
         from tqdm.auto import tqdm
 
@@ -233,10 +233,11 @@ class AutoPopulate(Table):
 
 def _progress_bar(bar: Any) -> Iterator[dict[str, Any]]:
     """Iterate with the key in hand shown beside the bar."""
-    for key in bar:
-        bar.set_postfix_str(", ".join(f"{name}={value}" for name, value in key.items())[:60])
+    for number, key in enumerate(bar, start=1):
+        bar.set_postfix_str(", ".join(f"{name}={value}" for name, value in key.items())[:40])
         yield key
-    bar.set_postfix_str("")
+        if number == bar.total:
+            bar.set_postfix_str("")
 
 
 def _error_text(error: BaseException) -> str:

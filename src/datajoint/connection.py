@@ -45,6 +45,8 @@ class Connection:
     def __init__(self, **options: Any) -> None:
         given = {f"database.{name}": value for name, value in options.items() if value is not None}
         merged = {**config, **given}
+        if {"backend", "path", "host"} & {name for name, value in options.items() if value}:
+            merged["database.url"] = options.get("url")  # what is asked for here goes first
         self._backend: Backend = get_backend(choose_backend(merged))(merged)
         self._lock = threading.RLock()
         self._in_transaction = False

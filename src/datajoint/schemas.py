@@ -105,6 +105,10 @@ class Schema:
                     f"The schema is activated already, as `{self.database}`; it cannot become "
                     f"`{schema_name}`"
                 )
+            if connection is not None and connection is not self._connection:
+                raise DataJointError(
+                    f"The schema `{schema_name}` is activated already, on another connection"
+                )
             return
         self._connection = connection or self._connection or conn()
         self._create_schema = self._create_schema if create_schema is None else create_schema

@@ -304,6 +304,8 @@ class Table(QueryExpression):
         if isinstance(rows, QueryExpression):
             self._insert_query(rows, mode, ignore_extra_fields)
             return
+        if isinstance(rows, Mapping):  # one entity, as in manual 9.1.1
+            rows = (rows,)
         encoder = RowEncoder(self.spec, self.connection.dialect, ignore_extra_fields)
         if isinstance(rows, tuple) and len(rows) == 1:
             self._insert_chunk([encoder.encode(rows[0])], mode)
@@ -321,11 +323,29 @@ class Table(QueryExpression):
                 statement = insert_row(self.connection.dialect, table, columns, key, mode)
                 self.connection.execute_many(statement, [values for _, values in group])
         except DuplicateError as error:
-            raise error.suggest(
+            raise self._explain_duplicate(chunk, error).suggest(
                 "To pass over entities whose primary keys exist, set skip_duplicates=True"
             ) from error.__cause__
         except IntegrityError as error:
             raise self._explain_missing_parent(chunk, error) from error.__cause__
+
+    def _explain_duplicate(self, chunk: list[EncodedRow], error: DuplicateError) -> DuplicateError:
+        """Name the first entity whose primary key is given twice or exists."""
+        names = tuple(self.heading.primary_key)
+        types = tuple(self.heading.types[name] for name in names)
+        rows = (dict(zip(columns, values, strict=True)) for columns, values in chunk)
+        keys = [tuple(row.get(name) for name in names) for row in rows]
+        condition = algebra.OneOf(names, types, tuple(key for key in keys if None not in key))
+        existing = algebra.Restriction(self.spec.relation, condition)
+        seen = set(self.connection.rows(Writer(self.connection.dialect).select(existing, names)))
+        for key in keys:
+            if key in seen:
+                shown = ", ".join(f"{n} = {v!r}" for n, v in zip(names, key, strict=True))
+                return DuplicateError(
+                    f"Cannot insert into {self.name}: an entity with {shown} exists already"
+                )
+            seen.add(key)
+        return error
 
     def _explain_missing_parent(
         self, chunk: list[EncodedRow], error: IntegrityError
