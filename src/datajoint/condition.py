@@ -236,6 +236,8 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
         return algebra.Equal(name, None, _plain_value(value))
     if type_.category == "integer" and isinstance(value, (float, np.floating)) and value % 1:
         return algebra.Constant(False)  # rounded on insert, but equal to no integer
+    if attribute.expression is not None and type_.category == "decimal":
+        return algebra.Equal(name, type_, _plain_value(float(value)))
     try:
         return algebra.Equal(name, type_, dialect.encode(value, type_))
     except NotAdmitted:

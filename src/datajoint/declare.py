@@ -164,8 +164,10 @@ class _Line:
 
 
 _SEPARATOR = re.compile(r"(---|___)[-_]*\s*(#.*)?$")
-_INDEX = re.compile(r"(?P<unique>unique\s+)?index\s*\((?P<items>.*)\)\s*(#.*)?$", re.IGNORECASE)
-_ARROW = re.compile(r"->\s*(?:\[(?P<options>[^\]]*)\])?\s*(?P<reference>[^#]*?)\s*(?:#.*)?$")
+_INDEX = re.compile(r"(?P<unique>unique\s+)?index\s*\((?P<items>[^#]*)\)\s*(#.*)?$", re.IGNORECASE)
+_ARROW = re.compile(
+    r"->\s*(?:\[(?P<options>[^\]]*)\])?\s*(?P<reference>(?:`[^`]*`|[^`#])*?)\s*(?:#.*)?$"
+)
 _PATH = re.compile(
     r"(?P<path>`[^`]+`\.`[^`]+`|[A-Za-z_]\w*(?:\(\))?(?:\s*\.\s*[A-Za-z_]\w*)*?)\s*(?:\(\))?"
     r"(?:\.proj(?:ect)?\((?P<renames>[^()]*)\))?"
@@ -241,7 +243,7 @@ def _parse_foreign_key(line: _Line, *, in_key: bool) -> ForeignKeyLine:
     if unknown:
         raise line.error(
             f"`{min(unknown)}` is no option of a foreign key; there are `nullable` and `unique`",
-            line.text.find("[") + 1,
+            line.text.lower().find(min(unknown)),
         )
     if in_key and "nullable" in options:
         raise line.error("a foreign key in the primary key cannot be nullable", line.text.find("["))
@@ -287,15 +289,18 @@ def _parse_attribute(line: _Line, *, in_key: bool) -> AttributeLine:
         )
     comment = (match["comment"] or "").strip().rstrip("#").strip()
     if comment.startswith(":"):
-        raise line.error("a comment cannot begin with a colon", line.text.find("#"))
+        raise line.error("a comment cannot begin with a colon", match.start("comment") - 1)
     type_text, increments = _AUTO_INCREMENT.subn("", match["type"].strip())
     if type_text.lower() == "serial":
         type_text, increments = "bigint unsigned", 1
     try:
         type_ = parse_type(type_text)
-        default, nullable = _parse_default(match["default"], type_)
     except DataJointError as error:
         raise line.error(str(error), match.start("type")) from None
+    try:
+        default, nullable = _parse_default(match["default"], type_)
+    except DataJointError as error:
+        raise line.error(str(error), match.start("default")) from None
     if nullable and in_key:
         raise line.error("an attribute of the primary key cannot be null", match.start("default"))
     if in_key and not type_.in_key_allowed:
@@ -400,7 +405,11 @@ def _add_attribute(attributes: dict[str, Attribute], item: AttributeLine) -> Non
     known = attributes.get(attribute.name)
     if known is None:
         attributes[attribute.name] = attribute
-    elif known.attribute_type != attribute.attribute_type:
+    elif not (
+        known.attribute_type
+        and attribute.attribute_type
+        and known.attribute_type.same_as(attribute.attribute_type)
+    ):
         raise item.source.error(
             f"attribute `{attribute.name}` is already defined, with type `{known.type}`"
         )
@@ -419,7 +428,7 @@ def _add_foreign_key(
         if old not in key:
             raise item.source.error(
                 f"`{old}` is not in the primary key of {parent.name}{did_you_mean(old, key)}",
-                item.source.text.find(old),
+                item.source.text.rfind(old),
             )
         if not _NAME.fullmatch(new):
             raise item.source.error(
@@ -428,7 +437,14 @@ def _add_foreign_key(
         new_names[old] = new
     pairs = tuple((new_names.get(old, old), old) for old in key)
     for child, old in pairs:
-        if child not in attributes:
+        if child in attributes:
+            own, referenced = attributes[child].attribute_type, parent.heading.types[old]
+            if own is not None and referenced is not None and not own.same_as(referenced):
+                raise item.source.error(
+                    f"attribute `{child}` is already defined, with type `{own}`; `{old}` of "
+                    f"{parent.name} has type `{referenced}`"
+                )
+        else:
             attributes[child] = replace(
                 parent.heading[old],
                 name=child,

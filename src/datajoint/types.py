@@ -17,7 +17,7 @@ import re
 import struct
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -66,6 +66,10 @@ class AttributeType:
     def is_missing(self, value: Any) -> bool:
         """Tell whether a value stands for the default: None; '' and NaN for numbers."""
         return value is None
+
+    def same_as(self, other: AttributeType) -> bool:
+        """Tell whether another type, perhaps written in another way, is the same."""
+        return replace(self, text="") == replace(other, text="")
 
     def __str__(self) -> str:
         return self.text

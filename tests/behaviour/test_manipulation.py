@@ -1324,7 +1324,7 @@ class TestParts:
 
 class TestPrompts:
     @pytest.fixture(autouse=True)
-    def asking(self):
+    def asking(self, connection):
         with dj.config(safemode=True):
             yield
 

@@ -360,7 +360,7 @@ def test_references_to_tables_that_are_not_known_are_left_out():
 
 @pytest.mark.parametrize("method", ["ancestors", "descendants", "edges_in", "edges_out"])
 def test_unknown_tables(pipeline, method):
-    with pytest.raises(MissingTableError, match="`lab`.`nothing` is not declared"):
+    with pytest.raises(MissingTableError, match=r"`lab`.`nothing` is not declared"):
         getattr(pipeline, method)("`lab`.`nothing`")
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+import decimal
 import math
 import random
 import re
 from collections.abc import Callable
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, partial
 from typing import Any
 
 import apsw
@@ -27,7 +28,6 @@ Function = Callable[..., Any]
 def _strict(function: Function) -> Function:
     """Give NULL for NULL, and for what the function cannot take."""
 
-    @wraps(function)
     def wrapper(*values: Any) -> Any:
         if None in values:
             return None
@@ -138,6 +138,15 @@ def _time_part(get: Callable[[int], int]) -> Function:
     return part
 
 
+def _time_to_sec(value: str) -> int:
+    return time_value(_to_time(value)) // dt.timedelta(seconds=1)
+
+
+def _last_day(value: str) -> str:
+    day = to_datetime(value).date()
+    return day.replace(day=calendar.monthrange(day.year, day.month)[1]).isoformat()
+
+
 _FORMATS: dict[str, Callable[[dt.datetime], str]] = {
     "a": lambda m: calendar.day_abbr[m.weekday()],
     "b": lambda m: calendar.month_abbr[m.month],
@@ -216,6 +225,29 @@ def _truncate(value: float, digits: int) -> float:
     return math.trunc(value * factor) / factor
 
 
+def _round_to(value: float, digits: int) -> float:
+    step = decimal.Decimal(1).scaleb(-digits)
+    return float(decimal.Decimal(repr(value)).quantize(step, decimal.ROUND_HALF_UP))
+
+
+def _text_of(value: Any) -> str:
+    """Write a value as MySQL does: no fraction where a number is whole."""
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def _concat(*values: Any) -> str:
+    return "".join(map(_text_of, values))
+
+
+def _locate(part: Any, text: Any, start: int = 1) -> int:
+    return str(text).casefold().find(str(part).casefold(), start - 1) + 1
+
+
+def _pad(text: Any, size: int, pad: str, *, left: bool) -> str:
+    filling = (pad * size)[: max(size - len(str(text)), 0)]
+    return filling + str(text)[:size] if left else str(text)[:size] + filling
+
+
 def _field(value: Any, *members: Any) -> int:
     return members.index(value) + 1 if value in members else 0
 
@@ -241,16 +273,23 @@ _FUNCTIONS: dict[str, tuple[Function, int]] = {
     "hour": (_time_part(lambda seconds: seconds // 3600), 1),
     "minute": (_time_part(lambda seconds: seconds // 60 % 60), 1),
     "second": (_time_part(lambda seconds: seconds % 60), 1),
-    "time_to_sec": (_time_part(lambda seconds: seconds), 1),
+    "time_to_sec": (_time_to_sec, 1),
     "dayname": (lambda value: calendar.day_name[to_datetime(value).weekday()], 1),
     "monthname": (lambda value: calendar.month_name[to_datetime(value).month], 1),
+    "last_day": (_last_day, 1),
+    "to_days": (lambda value: to_datetime(value).toordinal() + 365, 1),
+    "upper": (lambda text: str(text).upper(), 1),
+    "lower": (lambda text: str(text).lower(), 1),
     "regexp": (_regexp, 2),
     "substring_index": (_substring_index, 3),
     "truncate": (_truncate, 2),
     "left": (lambda text, size: str(text)[: max(size, 0)], 2),
     "right": (lambda text, size: str(text)[len(str(text)) - min(size, len(str(text))) :], 2),
-    "lpad": (lambda text, size, pad: str(text)[:size].rjust(size, pad), 3),
-    "rpad": (lambda text, size, pad: str(text)[:size].ljust(size, pad), 3),
+    "lpad": (partial(_pad, left=True), 3),
+    "rpad": (partial(_pad, left=False), 3),
+    "round_to": (_round_to, 2),
+    "concat_values": (_concat, -1),
+    "locate": (_locate, -1),
     "repeat": (lambda text, count: str(text) * count, 2),
     "reverse": (lambda text: str(text)[::-1], 1),
     "field": (_field, -1),

@@ -28,14 +28,15 @@ class Storage:
         Attribute type and quoted column name → the condition that the values must meet, or "".
     encode : callable
         Canonical value (see :mod:`datajoint.types`) and its type → what the driver takes.
-    decode : callable or None
-        What the driver gives, never None → canonical value; None when they are the same.
+    decoder : callable
+        Attribute type → what makes a canonical value of what the driver gives, which is never
+        None; None when they are the same.
     """
 
     declaration: Callable[[Any], str]
     check: Callable[[Any, str], str] = lambda type_, column: ""
     encode: Callable[[Any, Any], Any] = lambda value, type_: value
-    decode: Callable[[Any], Any] | None = None
+    decoder: Callable[[Any], Callable[[Any], Any] | None] = lambda type_: None
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Dialect:
 
     def decoder(self, type_: AttributeType | None) -> Callable[[Any], Any] | None:
         """Return what decodes the stored values of a type; None when they need no decoding."""
-        return None if type_ is None else self.storage[type_.category].decode
+        return None if type_ is None else self.storage[type_.category].decoder(type_)
 
     def fragment(
         self,

@@ -292,6 +292,12 @@ def _parse_tree(prefix: str, text: str) -> exp.Expr:
     ):
         raise QuerySyntaxError(f"Expected one SQL expression, found {text!r}")
     tree: exp.Expr = statement.expressions[0]
+    placeholder = tree.find(exp.Placeholder, exp.Parameter)
+    if placeholder is not None:
+        raise QuerySyntaxError(
+            f"{placeholder.sql('mysql')!r} in {text!r} stands for a value that is not there; "
+            "restrict by a mapping to compare with the value of a variable"
+        )
     if isinstance(tree, (exp.Alias, exp.Star)):
         raise QuerySyntaxError(
             f"Expected one SQL expression, found {text!r}"
@@ -386,6 +392,7 @@ _BIGINT = parse_type("bigint")
 _DOUBLE = parse_type("double")
 _DATE = parse_type("date")
 _DATETIME = parse_type("datetime")
+_TIME = parse_type("time")
 _TEXT = parse_type("varchar(65535)")
 
 _RESULTS: tuple[tuple[tuple[type[exp.Expr], ...], AttributeType], ...] = (
@@ -414,13 +421,15 @@ _RESULTS: tuple[tuple[tuple[type[exp.Expr], ...], AttributeType], ...] = (
             exp.Floor,
             exp.Ceil,
             exp.Extract,
+            exp.StrPosition,
         ),
         _BIGINT,
     ),
     ((exp.Avg, exp.Div, exp.Stddev, exp.StddevPop, exp.Variance, exp.VariancePop), _DOUBLE),
     ((exp.Rand, exp.Sqrt, exp.Exp, exp.Ln, exp.Log, exp.Pow), _DOUBLE),
     ((exp.CurrentDate, exp.TsOrDsToDate, exp.Date, exp.LastDay), _DATE),
-    ((exp.CurrentTimestamp, exp.UtcTimestamp), _DATETIME),
+    ((exp.CurrentTimestamp, exp.UtcTimestamp, exp.Timestamp, exp.UnixToTime), _DATETIME),
+    ((exp.Time, exp.CurrentTime), _TIME),
     (
         (
             exp.Concat,
@@ -442,7 +451,7 @@ _RESULTS: tuple[tuple[tuple[type[exp.Expr], ...], AttributeType], ...] = (
 _NAMED_RESULTS = {
     "now": _DATETIME,
     "sysdate": _DATETIME,
-    "timediff": parse_type("time"),
+    "timediff": _TIME,
     "weekday": _BIGINT,
     "unix_timestamp": _BIGINT,
     "from_unixtime": _DATETIME,
@@ -488,8 +497,11 @@ def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> Attribut
         return _first_known(branches, types)
     if isinstance(node, exp.Cast):
         return _cast_type(node.to.sql("mysql"))
-    if isinstance(node, (exp.Add, exp.Sub)) and isinstance(node.right, exp.Interval):
-        return _interval_sum_type(infer(node.left, types), str(node.right.args.get("unit", "")))
+    if isinstance(node, (exp.Add, exp.Sub)):
+        interval = next((n for n in (node.right, node.left) if isinstance(n, exp.Interval)), None)
+        if interval is not None:
+            start = node.left if interval is node.right else node.right
+            return _interval_sum_type(infer(start, types), str(interval.args.get("unit", "")))
     if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Mod)):
         return _arithmetic_type(infer(node.left, types), infer(node.right, types))
     if isinstance(node, exp.Sum):

@@ -130,6 +130,17 @@ def time_value(text: str) -> dt.timedelta:
     return -value if text.startswith("-") else value
 
 
+def _decimal_decoder(type_: DecimalType) -> Callable[[Any], decimal.Decimal]:
+    step = decimal.Decimal(1).scaleb(-type_.scale)
+
+    def decode(stored: Any) -> decimal.Decimal:
+        if isinstance(stored, str):
+            return decimal.Decimal(stored)
+        return decimal.Decimal(repr(stored)).quantize(step)  # computed
+
+    return decode
+
+
 def _decode_date(text: str) -> dt.date:
     return dt.date.fromisoformat(text[:10])
 
@@ -155,7 +166,7 @@ STORAGE: Mapping[str, Storage] = {
         lambda type_: "TEXT COLLATE decimal",
         _decimal_check,
         lambda value, type_: format(value, "f"),
-        lambda value: decimal.Decimal(str(value)),
+        _decimal_decoder,
     ),
     "string": _TEXT,
     "enum": Storage(lambda type_: "TEXT COLLATE NOCASE", _enum_check),
@@ -163,18 +174,24 @@ STORAGE: Mapping[str, Storage] = {
         lambda type_: "TEXT",
         lambda type_, column: f"{column} IS date({column})",
         lambda value, type_: value.isoformat(),
-        _decode_date,
+        lambda type_: _decode_date,
     ),
-    "datetime": Storage(lambda type_: "TEXT", _datetime_check, _encode_datetime, _decode_datetime),
-    "timestamp": Storage(lambda type_: "TEXT", _datetime_check, _encode_datetime, _decode_datetime),
-    "time": Storage(lambda type_: "TEXT COLLATE time", _time_check, _encode_time, time_value),
+    "datetime": Storage(
+        lambda type_: "TEXT", _datetime_check, _encode_datetime, lambda type_: _decode_datetime
+    ),
+    "timestamp": Storage(
+        lambda type_: "TEXT", _datetime_check, _encode_datetime, lambda type_: _decode_datetime
+    ),
+    "time": Storage(
+        lambda type_: "TEXT COLLATE time", _time_check, _encode_time, lambda type_: time_value
+    ),
     "uuid": Storage(
         lambda type_: "TEXT COLLATE NOCASE",
         lambda type_, column: (
             f"{column} GLOB '{'-'.join('[0-9a-f]' * n for n in (8, 4, 4, 4, 12))}'"
         ),
         lambda value, type_: str(value),
-        uuid.UUID,
+        lambda type_: uuid.UUID,
     ),
     "blob": Storage(
         lambda type_: "BLOB",
@@ -238,8 +255,70 @@ def _plus_or_minus(
 
 
 def _like(generator: SQLiteGenerator, node: Any) -> str:
-    text = generator.binary(node, "LIKE")
+    text = generator.binary(node, "NOT LIKE" if node.args.get("negate") else "LIKE")
     return text if isinstance(node.parent, exp.Escape) else f"{text} ESCAPE '\\'"
+
+
+def _types(generator: SQLiteGenerator) -> Mapping[str, AttributeType | None]:
+    types: Mapping[str, AttributeType | None] = getattr(generator, "attribute_types", {})
+    return types
+
+
+#: Functions that give one of their arguments, of which SQLite does not keep the collation.
+_CHOICES = (
+    exp.Coalesce,
+    exp.If,
+    exp.Case,
+    exp.Greatest,
+    exp.Least,
+    exp.Nullif,
+    exp.Max,
+    exp.Min,
+    exp.AnyValue,
+)
+
+
+def _column(generator: SQLiteGenerator, node: Any) -> str:
+    """Write an attribute; decimals, stored as text, become numbers where functions choose."""
+    text = generator.column_sql(node)
+    type_ = _types(generator).get(node.name)
+    if type_ is not None and type_.category == "decimal" and isinstance(node.parent, _CHOICES):
+        return f"CAST({text} AS REAL)"
+    return text
+
+
+def _compare(operator: str) -> Writer:
+    """Write a comparison; that of texts is without regard to case, as between columns."""
+
+    def write(generator: SQLiteGenerator, node: Any) -> str:
+        left, right = (infer(side, _types(generator)) for side in (node.left, node.right))
+        left_text, right_text = generator.sql(node.left), generator.sql(node.right)
+        if left is None or not left.is_string:
+            return f"{left_text} {operator} {right_text}"
+        if right is not None and right.numeric:
+            return f"CAST({left_text} AS REAL) {operator} {right_text}"
+        return f"{left_text} COLLATE NOCASE {operator} {right_text}"
+
+    return write
+
+
+def _number_or_text(name: str, of_integer: str) -> Writer:
+    """Write a function that means something else for integers than for texts."""
+
+    def write(generator: SQLiteGenerator, node: Any) -> str:
+        type_ = infer(node.this, _types(generator))
+        if type_ is not None and type_.category == "integer":
+            return of_integer.format(generator.sql(node.this))
+        return generator.func(name, node.this)
+
+    return write
+
+
+def _round(generator: SQLiteGenerator, node: Any) -> str:
+    digits = node.args.get("decimals")
+    if digits is None or isinstance(digits, exp.Literal):
+        return generator.func("round", node.this, digits)
+    return generator.func("round_to", node.this, digits)
 
 
 def _group_concat(generator: SQLiteGenerator, node: Any) -> str:
@@ -260,13 +339,15 @@ def _group_concat(generator: SQLiteGenerator, node: Any) -> str:
 
 def _concat(generator: SQLiteGenerator, node: Any) -> str:
     """``||``, unlike SQLite's own ``concat``, gives NULL when an operand is NULL, as MySQL does."""
-    parts = [f"({generator.sql(part)})" for part in node.expressions]
-    return f"({' || '.join(parts)})"
+    types = [infer(part, _types(generator)) for part in node.expressions]
+    if all(type_ is not None and type_.category != "float" for type_ in types):
+        parts = [f"({generator.sql(part)})" for part in node.expressions]
+        return f"({' || '.join(parts)})"
+    return generator.func("concat_values", *node.expressions)
 
 
 def _mod(generator: SQLiteGenerator, node: Any) -> str:
-    types: Mapping[str, AttributeType | None] = getattr(generator, "attribute_types", {})
-    result = infer(node, types)
+    result = infer(node, _types(generator))
     if result is not None and result.category == "integer":
         return generator.binary(node, "%")
     return generator.func("mod", node.this, node.expression)
@@ -327,6 +408,19 @@ class FragmentGenerator(SQLiteGenerator):
         exp.Xor: _xor,
         exp.Cast: _cast,
         exp.Like: _like,
+        exp.Column: _column,
+        exp.EQ: _compare("="),
+        exp.NEQ: _compare("<>"),
+        exp.GT: _compare(">"),
+        exp.GTE: _compare(">="),
+        exp.LT: _compare("<"),
+        exp.LTE: _compare("<="),
+        exp.Floor: lambda generator, node: f"CAST(floor({generator.sql(node.this)}) AS INTEGER)",
+        exp.Ceil: lambda generator, node: f"CAST(ceil({generator.sql(node.this)}) AS INTEGER)",
+        exp.Round: _round,
+        exp.Trunc: _call("truncate", "this", "decimals"),
+        exp.Hex: _number_or_text("hex", "printf('%X', {})"),
+        exp.StrPosition: _call("locate", "substr", "this", "position"),
         exp.Concat: _concat,
         exp.GroupConcat: _group_concat,
         exp.Greatest: _extreme("max"),
@@ -400,7 +494,9 @@ def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
         return value
     category = compared_with.category
     try:
-        if category in ("integer", "float", "bool", "year"):
+        if category in ("integer", "float", "bool", "year") or (
+            category == "decimal" and len(value) <= 15
+        ):
             number = float(value)
             return int(number) if number.is_integer() else number
         if category == "date":
