@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .errors import DataJointError
 from .heading import Attribute, Heading, Index
@@ -346,8 +346,8 @@ def default_value(text: str) -> str:
 
 # -- foreign keys ---------------------------------------------------------------------------------
 
-#: Finds the table that a reference means.
-Lookup = Callable[[Reference], "TableSpec"]
+#: Finds the table that a reference means; None stands for the table that is being defined.
+Lookup = Callable[[Reference], "TableSpec | None"]
 
 
 def resolve(definition: Definition, name: TableName, lookup: Lookup) -> TableSpec:
@@ -378,7 +378,7 @@ def resolve(definition: Definition, name: TableName, lookup: Lookup) -> TableSpe
             if isinstance(item, AttributeLine):
                 _add_attribute(attributes, item)
             elif isinstance(item, ForeignKeyLine):
-                foreign_key = _add_foreign_key(attributes, item, lookup, in_key=in_key)
+                foreign_key = _add_foreign_key(attributes, item, name, lookup, in_key=in_key)
                 foreign_keys.append(foreign_key)
                 if item.unique:
                     indexes.append(Index(foreign_key.child_attributes, unique=True))
@@ -416,10 +416,16 @@ def _add_attribute(attributes: dict[str, Attribute], item: AttributeLine) -> Non
 
 
 def _add_foreign_key(
-    attributes: dict[str, Attribute], item: ForeignKeyLine, lookup: Lookup, *, in_key: bool
+    attributes: dict[str, Attribute],
+    item: ForeignKeyLine,
+    name: TableName,
+    lookup: Lookup,
+    *,
+    in_key: bool,
 ) -> ForeignKey:
     try:
-        parent = lookup(item.reference)
+        # A table can refer to its own key, as defined so far.
+        parent = lookup(item.reference) or TableSpec(name, Heading(tuple(attributes.values())))
     except DataJointError as error:
         raise item.source.error(str(error), item.source.text.find(item.reference.path[0])) from None
     key = parent.heading.primary_key
@@ -445,14 +451,7 @@ def _add_foreign_key(
                     f"{parent.name} has type `{referenced}`"
                 )
         else:
-            attributes[child] = replace(
-                parent.heading[old],
-                name=child,
-                in_key=in_key,
-                nullable=item.nullable,
-                default="null" if item.nullable else None,
-                autoincrement=False,
-            )
+            attributes[child] = parent.heading[old].as_reference(child, in_key, item.nullable)
     return ForeignKey(parent.name, pairs)
 
 

@@ -212,24 +212,28 @@ def topo_sort(names: Iterable[str], edges: Iterable[Edge]) -> list[str]:
         When foreign keys form a cycle.
     """
     included = sorted(set(names))
-    # A master and its parts move as one group, so that they stay together.
-    group = {name: get_master(name) if get_master(name) in included else name for name in included}
+    known = set(included)
     within: dict[str, set[str]] = {name: set() for name in included}
-    between: dict[str, set[str]] = {name: set() for name in dict.fromkeys(group.values())}
     for edge in edges:
-        if edge.parent in within and edge.child in within and edge.parent != edge.child:
+        if edge.parent in known and edge.child in known and edge.parent != edge.child:
             within[edge.child].add(edge.parent)
-            if group[edge.parent] != group[edge.child]:
-                between[group[edge.child]].add(group[edge.parent])
-    try:
-        groups = _static_order(between)
-    except CycleError:  # groups depend on each other, though their tables do not
-        return _order_or_raise(within)
     order = {name: i for i, name in enumerate(_order_or_raise(within))}
+    # A master and its parts move as one group, so that they stay together where they can.
+    group = {name: get_master(name) if get_master(name) in known else name for name in included}
+    while True:
+        between: dict[str, set[str]] = {head: set() for head in group.values()}
+        for child, parents in within.items():
+            between[group[child]] |= {group[parent] for parent in parents} - {group[child]}
+        try:
+            heads = _static_order(between)
+            break
+        except CycleError as error:  # groups in a cycle, though their tables are in none
+            cycle = set(error.args[1])
+            group = {name: name if head in cycle else head for name, head in group.items()}
     members: dict[str, list[str]] = {}
-    for name in included:
+    for name in sorted(included, key=order.__getitem__):
         members.setdefault(group[name], []).append(name)
-    return [name for head in groups for name in sorted(members[head], key=order.__getitem__)]
+    return [name for head in heads for name in members[head]]
 
 
 def _order_or_raise(predecessors: dict[str, set[str]]) -> list[str]:

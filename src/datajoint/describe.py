@@ -12,75 +12,101 @@ from .heading import Index
 
 #: Names a table as the text of a definition can refer to it.
 NameOf = Callable[[TableName], str]
+#: Specifies a table.
+SpecOf = Callable[[TableName], TableSpec]
 
 
-def describe(spec: TableSpec, name_of: NameOf = str) -> str:
+def describe(spec: TableSpec, spec_of: SpecOf, name_of: NameOf = str) -> str:
     """Write the definition that declares a table.
 
     Parameters
     ----------
     spec : TableSpec
+    spec_of : callable
+        Specifies the parents.
     name_of : callable
-        How foreign keys name their parents.
+        How foreign keys name the parents.
     """
-    heading = spec.heading
-    key = set(heading.primary_key)
-    above = [fk for fk in spec.foreign_keys if set(fk.child_attributes) <= key]
-    below = [fk for fk in spec.foreign_keys if fk not in above]
-    indexes = list(heading.secondary_indexes)
-    lines = [f"# {heading.comment}"] if heading.comment else []
-    lines += _section(spec, heading.primary_key, above, indexes, name_of)
-    lines.append("---")
-    lines += _section(spec, heading.secondary_attributes, below, indexes, name_of)
-    lines += [
-        f"{'unique ' if index.unique else ''}index ({', '.join(index.attributes)})"
-        for index in indexes
-    ]
-    return "\n".join(lines) + "\n"
+    return _Description(spec, spec_of, name_of).text()
 
 
-def _section(
-    spec: TableSpec,
-    names: list[str],
-    foreign_keys: list[ForeignKey],
-    indexes: list[Index],
-    name_of: NameOf,
-) -> list[str]:
-    """Write the attributes of one side of the line, those of foreign keys by reference.
+class _Description:
+    """A description in the making."""
 
-    A foreign key stands where the first of its own attributes is, and takes the options and the
-    unique index that it was declared with.
-    """
-    lines = []
-    pending = list(foreign_keys)
-    covered: set[str] = set()
-    for name in names:
-        for foreign_key in [fk for fk in pending if name in fk.child_attributes]:
-            pending.remove(foreign_key)
-            covered.update(foreign_key.child_attributes)
-            lines.append(_foreign_key(spec, foreign_key, indexes, name_of))
-        if name not in covered:
-            lines.append(spec.heading[name].as_definition())
-    return lines
+    def __init__(self, spec: TableSpec, spec_of: SpecOf, name_of: NameOf) -> None:
+        self._heading = spec.heading
+        self._spec_of = spec_of
+        self._name_of = name_of
+        self._indexes = list(spec.heading.secondary_indexes)
+        self._foreign_keys = spec.foreign_keys
+        self._listed: set[str] = set()
 
+    def text(self) -> str:
+        heading, key = self._heading, set(self._heading.primary_key)
+        above = [fk for fk in self._foreign_keys if set(fk.child_attributes) <= key]
+        below = [fk for fk in self._foreign_keys if fk not in above]
+        lines = [f"# {heading.comment}"] if heading.comment else []
+        lines += self._section(heading.primary_key, above)
+        lines.append("---")
+        lines += self._section(heading.secondary_attributes, below)
+        lines += [
+            f"{'unique ' if index.unique else ''}index ({', '.join(index.attributes)})"
+            for index in self._indexes
+        ]
+        return "\n".join(lines) + "\n"
 
-def _foreign_key(
-    spec: TableSpec, foreign_key: ForeignKey, indexes: list[Index], name_of: NameOf
-) -> str:
-    names = foreign_key.child_attributes
-    options = []
-    own = Index(names, unique=True)
-    if own in indexes:
-        indexes.remove(own)
-        options.append("unique")
-    if any(spec.heading[name].nullable for name in names):
-        options.append("nullable")
-    renamed = ", ".join(
-        f'{child}="{parent}"' for child, parent in foreign_key.attributes if child != parent
-    )
-    return (
-        "-> "
-        + (f"[{', '.join(options)}] " if options else "")
-        + name_of(foreign_key.parent)
-        + (f".proj({renamed})" if renamed else "")
-    )
+    def _section(self, names: list[str], foreign_keys: list[ForeignKey]) -> list[str]:
+        """Write one side of the line.
+
+        A foreign key stands where its attributes do if it would bring them just as they are;
+        attributes that differ get lines of their own, and their foreign key follows at the end.
+        """
+        lines = []
+        pending = list(foreign_keys)
+        for position, name in enumerate(names):
+            if name in self._listed:
+                continue
+            bringing = [fk for fk in pending if self._brings(fk, names[position:])]
+            if bringing:
+                pending.remove(bringing[0])
+                lines.append(self._foreign_key(bringing[0]))
+            else:
+                lines.append(self._heading[name].as_definition())
+                self._listed.add(name)
+        return lines + [self._foreign_key(fk) for fk in pending]
+
+    def _new(self, foreign_key: ForeignKey) -> list[tuple[str, str]]:
+        return [pair for pair in foreign_key.attributes if pair[0] not in self._listed]
+
+    def _brings(self, foreign_key: ForeignKey, names: list[str]) -> bool:
+        """Tell whether a foreign key would add just the next attributes, as they are."""
+        new = self._new(foreign_key)
+        if [child for child, _ in new] != names[: len(new)]:
+            return False
+        parent = self._spec_of(foreign_key.parent).heading
+        nullable = self._heading[names[0]].nullable
+        return all(
+            self._heading[child]
+            == parent[old].as_reference(child, self._heading[child].in_key, nullable)
+            for child, old in new
+        )
+
+    def _foreign_key(self, foreign_key: ForeignKey) -> str:
+        names = foreign_key.child_attributes
+        options = []
+        own = Index(names, unique=True)
+        if own in self._indexes:
+            self._indexes.remove(own)
+            options.append("unique")
+        if any(self._heading[child].nullable for child, _ in self._new(foreign_key)):
+            options.append("nullable")
+        self._listed.update(names)
+        renamed = ", ".join(
+            f'{child}="{parent}"' for child, parent in foreign_key.attributes if child != parent
+        )
+        return (
+            "-> "
+            + (f"[{', '.join(options)}] " if options else "")
+            + self._name_of(foreign_key.parent)
+            + (f".proj({renamed})" if renamed else "")
+        )

@@ -82,6 +82,17 @@ class Attribute:
     def is_hidden(self) -> bool:
         return self.name.startswith("_")
 
+    def as_reference(self, name: str, in_key: bool, nullable: bool) -> Attribute:
+        """Make the attribute of a child that refers to this one."""
+        return replace(
+            self,
+            name=name,
+            in_key=in_key,
+            nullable=nullable,
+            default="null" if nullable else None,
+            autoincrement=False,
+        )
+
     def as_definition(self) -> str:
         """Write the line of a definition that declares the attribute."""
         default = "" if self.default is None else f"={self.default}"

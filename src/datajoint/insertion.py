@@ -109,6 +109,10 @@ class RowEncoder:
                 continue
             try:
                 values.append(self._encoders[name](value))
+            except DataJointError as error:  # of the serializer, which names the place inside
+                raise DataJointError(
+                    f"{self._place(number)}: attribute `{name}`: {error}"
+                ) from None
             except ValueError as error:
                 raise DataJointError(
                     f"{self._place(number)}: {_shown(value)} cannot be the value of attribute "

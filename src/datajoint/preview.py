@@ -49,8 +49,11 @@ def _text(value: Any) -> str:
     return " ".join(str(value).split())
 
 
-def _clip(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
+def _cell(value: Any, width: int) -> str:
+    """Write a value within the width; numbers and dates, which are short, are never cut."""
+    text = _text(value)
+    whole = isinstance(value, (int, float, dt.date, dt.timedelta)) or len(text) <= width
+    return text if whole else text[: max(width - 1, 0)] + "…"
 
 
 def preview(query: Query, limit: int | None, width: int | None) -> str:
@@ -69,7 +72,7 @@ def preview(query: Query, limit: int | None, width: int | None) -> str:
     key = set(query.heading.primary_key)
     titles = [f"*{name}" if name in key else name for name in names]
     columns = [
-        [title, *(_clip(_text(value), width) for value in column)]
+        [title, *(_cell(value, width) for value in column)]
         for title, column in zip(
             titles, zip(*rows, strict=True) if rows else [()] * len(titles), strict=True
         )

@@ -18,7 +18,9 @@ from .utils import did_you_mean
 Context = Mapping[str, Any]
 
 
-def find_table(reference: Reference, context: Context, connection: Connection) -> TableSpec:
+def find_table(
+    reference: Reference, context: Context, connection: Connection, declaring: TableName
+) -> TableSpec | None:
     """Find the table that a foreign key refers to.
 
     Parameters
@@ -26,6 +28,13 @@ def find_table(reference: Reference, context: Context, connection: Connection) -
     reference : Reference
     context : mapping
     connection : Connection
+    declaring : TableName
+        The table whose definition refers to it.
+
+    Returns
+    -------
+    TableSpec or None
+        None when it is the table that is being declared.
 
     Raises
     ------
@@ -33,7 +42,8 @@ def find_table(reference: Reference, context: Context, connection: Connection) -
         When a name means nothing, or no table.
     """
     if reference.literal:
-        return connection.table(TableName(*reference.path))
+        literal = TableName(*reference.path)
+        return None if literal == declaring else connection.table(literal)
     found: Any = context
     for i, name in enumerate(reference.path):
         try:
@@ -50,6 +60,8 @@ def find_table(reference: Reference, context: Context, connection: Connection) -
         raise DataJointError(f"`{reference}` is no table")
     if table.connection is not connection:
         raise DataJointError(f"`{reference}` is a table of another connection")
+    if table.name == declaring:
+        return None
     spec: TableSpec = table.spec
     return spec
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from . import cascade
@@ -142,7 +143,7 @@ class Table(QueryExpression):
         spec = resolve(
             definition,
             self.name,
-            lambda reference: find_table(reference, context, self.connection),
+            lambda reference: find_table(reference, context, self.connection, self.name),
         )
         self.connection.create_table(spec)
 
@@ -166,7 +167,9 @@ class Table(QueryExpression):
             caller = frame.f_back if frame else None
             context = {**caller.f_globals, **caller.f_locals} if caller else {}
         names = class_names(context)
-        text = describe(self.spec, lambda name: names.get(name.full, name.full))
+        text = describe(
+            self.spec, self.connection.table, lambda name: names.get(name.full, name.full)
+        )
         if printout:
             logger.info("\n%s", text)
         return text
@@ -308,24 +311,31 @@ class Table(QueryExpression):
             rows = (rows,)
         encoder = RowEncoder(self.spec, self.connection.dialect, ignore_extra_fields)
         if isinstance(rows, tuple) and len(rows) == 1:
-            self._insert_chunk([encoder.encode(rows[0])], mode)
+            self._insert_chunks([[encoder.encode(rows[0])]], mode)
             return
         encoded = (encoder.encode(row, i) for i, row in enumerate(rows_of(rows)))
-        with self.connection.atomic():
-            while chunk := list(itertools.islice(encoded, _CHUNK)):
-                self._insert_chunk(chunk, mode)
+        chunks = iter(lambda: list(itertools.islice(encoded, _CHUNK)), [])
+        self._insert_chunks(chunks, mode, self.connection.atomic())
 
-    def _insert_chunk(self, chunk: list[EncodedRow], mode: str) -> None:
-        table = self.connection.dialect.table(self.name.schema, self.name.table)
+    def _insert_chunks(
+        self,
+        chunks: Iterable[list[EncodedRow]],
+        mode: str,
+        transaction: AbstractContextManager[None] = nullcontext(),  # noqa: B008 - has no state
+    ) -> None:
+        """Insert rows chunk by chunk, and explain why they are refused after they are undone."""
+        dialect = self.connection.dialect
+        table = dialect.table(self.name.schema, self.name.table)
         key = self.heading.primary_key
+        chunk: list[EncodedRow] = []
         try:
-            for columns, group in itertools.groupby(chunk, lambda row: row[0]):
-                statement = insert_row(self.connection.dialect, table, columns, key, mode)
-                self.connection.execute_many(statement, [values for _, values in group])
+            with transaction:
+                for chunk in chunks:
+                    for columns, group in itertools.groupby(chunk, lambda row: row[0]):
+                        statement = insert_row(dialect, table, columns, key, mode)
+                        self.connection.execute_many(statement, [values for _, values in group])
         except DuplicateError as error:
-            raise self._explain_duplicate(chunk, error).suggest(
-                "To pass over entities whose primary keys exist, set skip_duplicates=True"
-            ) from error.__cause__
+            raise self._explain_duplicate(chunk, error) from error.__cause__
         except IntegrityError as error:
             raise self._explain_missing_parent(chunk, error) from error.__cause__
 
@@ -342,7 +352,8 @@ class Table(QueryExpression):
             if key in seen:
                 shown = ", ".join(f"{n} = {v!r}" for n, v in zip(names, key, strict=True))
                 return DuplicateError(
-                    f"Cannot insert into {self.name}: an entity with {shown} exists already"
+                    f"Cannot insert into {self.name}: an entity with {shown} exists already",
+                    "To pass over entities whose primary keys exist, set skip_duplicates=True",
                 )
             seen.add(key)
         return error

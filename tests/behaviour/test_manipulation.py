@@ -232,14 +232,17 @@ class TestInsertForms:
         lab.Person().insert(PEOPLE[1:])
         assert_rows(lab.Person(), PEOPLE)
 
+    def test_insert_of_one_dict(self, lab):
+        """The example of manual 9.1.1 calls ``self.insert(key)``."""
+        lab.Item.insert({"a": 1, "x": 1})
+        assert_rows(lab.Item(), [{"a": 1, "x": 1.0, "n": None, "s": "dd"}])
+
     def test_given_dict_is_not_changed(self, lab):
         row = {"a": 1, "x": 1}
         lab.Item.insert1(row)
         assert row == {"a": 1, "x": 1}
 
-    @pytest.mark.parametrize(
-        "bad", [None, 5, "abc", {"a": 1, "x": 1}, b"abc"], ids=["None", "int", "str", "dict", "b"]
-    )
+    @pytest.mark.parametrize("bad", [None, 5, "abc", b"abc"], ids=repr)
     def test_what_is_no_list_of_rows(self, lab, bad):
         with pytest.raises(DataJointError):
             lab.Item.insert(bad)
@@ -484,7 +487,22 @@ class TestInsertRules:
             assert part in str(error.value)
 
     def test_values_are_never_sql(self, lab):
-        texts = ['"', "'", "\\", "%s", "a`b", "?", "';--", "\\'", '\\"', "%", "ü", "😀", "a\nb"]
+        texts = [
+            "a\0b",
+            '"',
+            "'",
+            "\\",
+            "%s",
+            "a`b",
+            "?",
+            "';--",
+            "\\'",
+            '\\"',
+            "%",
+            "ü",
+            "😀",
+            "a\nb",
+        ]
         lab.Item.insert([{"a": i, "x": 1, "s": text} for i, text in enumerate(texts)])
         assert lab.Item.fetch("s", order_by="a").tolist() == texts
 
@@ -650,7 +668,7 @@ REFUSED = {
     "int unsigned": [-1, 2**32],
     "bigint": [2**63, -(2**63) - 1],
     "bigint unsigned": [-1],
-    "bool": ["True", 300],
+    "bool": ["maybe", 300],
     "float": ["abc", float("inf"), -float("inf"), 1e39],
     "double": ["abc", float("inf")],
     "float unsigned": [-0.5],
@@ -683,7 +701,7 @@ REFUSED_RAW = {
     "double": ["abc"],
     "decimal(5,2)": ["1000.00", "12345", "abc"],
     "char(4)": ["abcde"],
-    "varchar(32)": ["x" * 33, "é" * 33],
+    "varchar(32)": ["x" * 33, "é" * 33, "x\0" * 20],
     "enum('x','y')": ["z"],
     "date": ["2020-02-30", "2020-13-01", "bogus"],
     "time": ["bogus", "01:60:00", "900:00:00"],
@@ -700,7 +718,8 @@ def pairs(table):
 
 
 def short(value):
-    return repr(value)[:40]
+    text = repr(value)
+    return type(value).__name__ if " at 0x" in text else text[:40]
 
 
 class TestTypes:
@@ -1311,7 +1330,7 @@ class TestParts:
         assert parts.Master().is_declared
 
     def test_drop_upstream_that_would_take_a_part_alone_is_refused(self, parts):
-        with pytest.raises(DataJointError, match="master__piece"):
+        with pytest.raises(DataJointError, match="master__"):
             parts.Source.drop()
         assert parts.counts() == (3, 2, 4, 3, 2)
 

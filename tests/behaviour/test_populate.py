@@ -107,10 +107,14 @@ def pipeline(schema):
 KEYS = [{"image_id": i, "filter": name} for i in (1, 2, 3, 4) for name in ("half", "twice")]
 
 
+def sorted_keys(keys):
+    return sorted(keys, key=lambda key: (key["image_id"], key["filter"]))
+
+
 class TestPipeline:
     def test_everything_is_made_once(self, pipeline):
         assert pipeline.FilteredImage.populate() == {"success_count": 8, "error_list": []}
-        assert pipeline.calls == KEYS
+        assert sorted_keys(pipeline.calls) == KEYS
         for key in KEYS:
             result = (pipeline.FilteredImage & key).fetch1("filtered_image")
             factor = {"half": 0.5, "twice": 2.0}[key["filter"]]
@@ -127,7 +131,7 @@ class TestPipeline:
         pipeline.Image.insert1((9, image_of(9)))
         pipeline.calls.clear()
         assert pipeline.FilteredImage.populate()["success_count"] == 3
-        assert pipeline.calls == [
+        assert sorted_keys(pipeline.calls) == [
             {"image_id": 2, "filter": "half"},
             {"image_id": 9, "filter": "half"},
             {"image_id": 9, "filter": "twice"},
@@ -416,8 +420,13 @@ class TestOptions:
         assert len(pipeline.calls) == 3
 
     def test_order(self, pipeline):
+        pipeline.FilteredImage.populate(order="original")
+        original = list(pipeline.calls)
+        assert sorted_keys(original) == KEYS
+        pipeline.FilteredImage.delete()
+        pipeline.calls.clear()
         pipeline.FilteredImage.populate(order="reverse")
-        assert pipeline.calls == KEYS[::-1]
+        assert pipeline.calls == original[::-1]
 
     def test_random_order(self, pipeline):
         pipeline.FilteredImage.populate(order="random")
@@ -428,9 +437,13 @@ class TestOptions:
             pipeline.FilteredImage.populate(order="bogus")
         assert pipeline.calls == []
 
-    def test_limit_with_reverse_order_looks_at_the_same_keys(self, pipeline):
+    def test_limit_counts_before_the_order_is_reversed(self, pipeline):
+        pipeline.FilteredImage.populate(limit=2)
+        first = list(pipeline.calls)
+        pipeline.FilteredImage.delete()
+        pipeline.calls.clear()
         pipeline.FilteredImage.populate(order="reverse", limit=2)
-        assert pipeline.calls == KEYS[:2][::-1]
+        assert pipeline.calls == first[::-1]
 
     def test_display_progress(self, pipeline, capsys):
         pipeline.FilteredImage.populate(display_progress=True)

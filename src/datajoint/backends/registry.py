@@ -7,9 +7,9 @@ from importlib import import_module
 from ..errors import DataJointError
 from .base import Backend
 
-#: Name in the configuration → module, class, and what installs its driver.
+#: Name in the configuration → module, class, driver, and what installs the driver.
 _BACKENDS = {
-    "sqlite": ("datajoint.backends.sqlite", "SQLiteBackend", "pip install apsw"),
+    "sqlite": ("datajoint.backends.sqlite", "SQLiteBackend", "apsw", "pip install apsw"),
 }
 
 
@@ -26,11 +26,11 @@ def get_backend(name: str) -> type[Backend]:
             f"There is no backend for {name!r} databases in this version; there is: "
             f"{', '.join(_BACKENDS)}. Choose one with dj.config['database.backend'] or DJ_BACKEND"
         )
-    module, class_, installation = _BACKENDS[name]
+    module, class_, driver, installation = _BACKENDS[name]
     try:
         backend: type[Backend] = getattr(import_module(module), class_)
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("datajoint"):
+        if error.name != driver:
             raise
         raise DataJointError(
             f"The driver for {name} databases is not installed; run `{installation}`"

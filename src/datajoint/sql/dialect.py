@@ -62,6 +62,8 @@ class Dialect:
     key_set : callable
         Rows of encoded values, and the number of values in each → a subquery that lists them,
         carried by one parameter.
+    computed : callable
+        The SQL of a computed attribute and its type → the same, comparing as stored ones do.
     inserts : mapping
         ``insert``, ``replace`` and ``skip`` → what stands before the name of the table, and after
         the values; ``{key}`` stands for the primary key.
@@ -78,6 +80,7 @@ class Dialect:
     storage: Mapping[str, Storage]
     encode_literal: Callable[[Any, AttributeType | None], Any]
     key_set: Callable[[list[tuple[Any, ...]], int], SQL]
+    computed: Callable[[SQL, AttributeType | None], SQL]
     inserts: Mapping[str, tuple[str, str]]
     plans_exists: bool
 

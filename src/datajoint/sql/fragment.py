@@ -292,16 +292,16 @@ def _parse_tree(prefix: str, text: str) -> exp.Expr:
     ):
         raise QuerySyntaxError(f"Expected one SQL expression, found {text!r}")
     tree: exp.Expr = statement.expressions[0]
+    if isinstance(tree, (exp.Alias, exp.Star)):
+        raise QuerySyntaxError(
+            f"Expected one SQL expression, found {text!r}"
+            + ("; an operator is missing" if isinstance(tree, exp.Alias) else "")
+        )
     placeholder = tree.find(exp.Placeholder, exp.Parameter)
     if placeholder is not None:
         raise QuerySyntaxError(
             f"{placeholder.sql('mysql')!r} in {text!r} stands for a value that is not there; "
             "restrict by a mapping to compare with the value of a variable"
-        )
-    if isinstance(tree, (exp.Alias, exp.Star)):
-        raise QuerySyntaxError(
-            f"Expected one SQL expression, found {text!r}"
-            + ("; an operator is missing" if isinstance(tree, exp.Alias) else "")
         )
     # Keep the root inside a parent, so that any node, the root too, can be replaced.
     return exp.Paren(this=tree.pop())

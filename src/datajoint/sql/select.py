@@ -282,7 +282,8 @@ class Writer:
     def _column(self, column: algebra.Column, source: _Select) -> SQL:
         if isinstance(column, str):
             return source.columns[column]
-        return self.dialect.fragment(column.fragment, source.operand, column.types)
+        expression = self.dialect.fragment(column.fragment, source.operand, column.types)
+        return self.dialect.computed(expression, column.fragment.result_type(column.types))
 
     def _emit(self, statement: _Select, names: list[str]) -> SQL:
         if statement.group_by == [] and statement.given.issuperset(names):

@@ -297,6 +297,8 @@ def _compare(operator: str) -> Writer:
             return f"{left_text} {operator} {right_text}"
         if right is not None and right.numeric:
             return f"CAST({left_text} AS REAL) {operator} {right_text}"
+        if isinstance(node.left, exp.Column):  # which has a collation of its own
+            return f"{left_text} {operator} {right_text}"
         return f"{left_text} COLLATE NOCASE {operator} {right_text}"
 
     return write
@@ -514,6 +516,13 @@ def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
     return value
 
 
+def _computed(expression: SQL, type_: AttributeType | None) -> SQL:
+    """Give computed texts the collation of stored ones."""
+    if type_ is not None and type_.is_string:
+        return SQL("(", expression, ") COLLATE NOCASE")
+    return expression
+
+
 def _key_set(rows: list[tuple[Any, ...]], width: int) -> SQL:
     if width == 1:
         values = json.dumps([row[0] for row in rows])
@@ -536,5 +545,6 @@ DIALECT = Dialect(
         "replace": ("INSERT OR REPLACE INTO", ""),
         "skip": ("INSERT INTO", " ON CONFLICT ({key}) DO NOTHING"),
     },
+    computed=_computed,
     plans_exists=False,
 )
