@@ -81,7 +81,7 @@ class _Description:
     def _brings(self, foreign_key: ForeignKey, names: list[str]) -> bool:
         """Tell whether a foreign key would add just the next attributes, as they are."""
         new = self._new(foreign_key)
-        if [child for child, _ in new] != names[: len(new)]:
+        if not new or [child for child, _ in new] != names[: len(new)]:
             return False
         parent = self._spec_of(foreign_key.parent).heading
         nullable = self._heading[names[0]].nullable

@@ -175,8 +175,6 @@ def _is_missing(attribute: Attribute, value: Any) -> bool:
     type_ = attribute.attribute_type
     if type_ is None or type_.is_blob:
         return value is None
-    if type_.temporal and value != value:  # NaT
-        return True
     return type_.is_missing(value)
 
 

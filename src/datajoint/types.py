@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .errors import DataJointError
 
 
@@ -64,8 +66,8 @@ class AttributeType:
         raise NotImplementedError
 
     def is_missing(self, value: Any) -> bool:
-        """Tell whether a value stands for the default: None; '' and NaN for numbers."""
-        return value is None
+        """Tell whether a value stands for the default: None, NaN, NaT; '' for numbers."""
+        return value is None or _is_nan(value)
 
     def same_as(self, other: AttributeType) -> bool:
         """Tell whether another type, perhaps written in another way, is the same."""
@@ -127,7 +129,7 @@ class _Numeric(AttributeType):
     numeric = True
 
     def is_missing(self, value: Any) -> bool:
-        return value is None or (isinstance(value, str) and not value.strip()) or value != value
+        return super().is_missing(value) or (isinstance(value, str) and not value.strip())
 
 
 @dataclass(frozen=True)
@@ -231,11 +233,20 @@ class String(AttributeType):
 
     def encode(self, value: Any) -> str:
         text = _to_text(value)
+        if "\0" in text:
+            raise ValueError("contains a NUL character")
         if self.fixed:
             text = text.rstrip(" ")
         if len(text) > self.length:
             raise NotAdmitted(f"has {len(text)} characters, of which {self.length} are allowed")
         return text
+
+
+def _is_nan(value: Any) -> bool:
+    """Tell whether a value is one that differs from itself: NaN or NaT, of any library."""
+    return isinstance(value, (float, np.generic, dt.datetime, decimal.Decimal)) and bool(
+        value != value
+    )
 
 
 def _to_text(value: Any) -> str:
@@ -381,6 +392,7 @@ _DATE_TIME = re.compile(
     r"\s*(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})"
     r"(?:[ T]\s*(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?\s*"
 )
+_COMPACT = re.compile(r"\s*(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)(?:\.(\d{1,9}))?)?\s*")
 _DURATION = re.compile(r"\s*(-?)(?:(\d+) +)?(\d{1,3}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?\s*")
 
 
@@ -403,7 +415,9 @@ def to_datetime(value: Any) -> dt.datetime:
         if converted is None:
             raise ValueError("is not a date")
         return to_datetime(converted)
-    match = _DATE_TIME.fullmatch(value) if isinstance(value, str) else None
+    match = None
+    if isinstance(value, str):
+        match = _DATE_TIME.fullmatch(value) or _COMPACT.fullmatch(value)
     if match is None:
         raise ValueError("is not a date of the form YYYY-MM-DD[ HH:MM:SS]")
     *fields, fraction = match.groups()

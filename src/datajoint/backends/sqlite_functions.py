@@ -9,6 +9,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import decimal
+import json
 import math
 import random
 import re
@@ -289,6 +290,7 @@ _FUNCTIONS: dict[str, tuple[Function, int]] = {
     "rpad": (partial(_pad, left=False), 3),
     "round_to": (_round_to, 2),
     "concat_values": (_concat, -1),
+    "row_text": (lambda *values: json.dumps(values), -1),
     "locate": (_locate, -1),
     "repeat": (lambda text, count: str(text) * count, 2),
     "reverse": (lambda text: str(text)[::-1], 1),

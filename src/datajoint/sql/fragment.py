@@ -443,6 +443,7 @@ _RESULTS: tuple[tuple[tuple[type[exp.Expr], ...], AttributeType], ...] = (
             exp.Right,
             exp.Replace,
             exp.TimeToStr,
+            exp.SubstringIndex,
         ),
         _TEXT,
     ),

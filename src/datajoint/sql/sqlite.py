@@ -71,7 +71,11 @@ def _decimal_check(type_: DecimalType, column: str) -> str:
 
 
 def _string_check(type_: String, column: str) -> str:
-    return f"typeof({column}) = 'text' AND length({column}) <= {type_.length}"
+    # length() counts up to a NUL character
+    return (
+        f"typeof({column}) = 'text' AND length({column}) <= {type_.length}"
+        f" AND instr({column}, char(0)) = 0"
+    )
 
 
 def _enum_check(type_: Enum, column: str) -> str:
@@ -293,6 +297,8 @@ def _compare(operator: str) -> Writer:
     def write(generator: SQLiteGenerator, node: Any) -> str:
         left, right = (infer(side, _types(generator)) for side in (node.left, node.right))
         left_text, right_text = generator.sql(node.left), generator.sql(node.right)
+        if _is_moment(left) and _is_moment(right) and _digits(left) != _digits(right):
+            return f"to_datetime({left_text}) {operator} to_datetime({right_text})"
         if left is None or not left.is_string:
             return f"{left_text} {operator} {right_text}"
         if right is not None and right.numeric:
@@ -302,6 +308,23 @@ def _compare(operator: str) -> Writer:
         return f"{left_text} COLLATE NOCASE {operator} {right_text}"
 
     return write
+
+
+def _is_moment(type_: AttributeType | None) -> bool:
+    return type_ is not None and type_.category in ("date", "datetime", "timestamp")
+
+
+def _digits(type_: AttributeType | None) -> int:
+    """Tell how many digits the stored text of a moment has after those of a date."""
+    return getattr(type_, "digits", -1)
+
+
+def _count(generator: SQLiteGenerator, node: Any) -> str:
+    """SQLite counts distinct values of one expression only."""
+    argument = node.this
+    if isinstance(argument, exp.Distinct) and len(argument.expressions) > 1:
+        return f"count(DISTINCT {generator.func('row_text', *argument.expressions)})"
+    return generator.func("count", argument)
 
 
 def _number_or_text(name: str, of_integer: str) -> Writer:
@@ -314,6 +337,10 @@ def _number_or_text(name: str, of_integer: str) -> Writer:
         return generator.func(name, node.this)
 
     return write
+
+
+def _extract(generator: SQLiteGenerator, node: Any) -> str:
+    return generator.func(node.name.lower(), node.expression)
 
 
 def _round(generator: SQLiteGenerator, node: Any) -> str:
@@ -336,7 +363,11 @@ def _group_concat(generator: SQLiteGenerator, node: Any) -> str:
         text = parts[0] if len(parts) == 1 else f"concat_values({', '.join(parts)})"
         inner = f"group_concat_distinct({text}, {generator.sql(separator)}{order})"
         return inner
-    return f"group_concat({generator.sql(argument)}, {generator.sql(separator)}{order})"
+    type_ = infer(argument, _types(generator))
+    text = generator.sql(argument)
+    if type_ is not None and type_.category == "float":
+        text = f"concat_values({text})"
+    return f"group_concat({text}, {generator.sql(separator)}{order})"
 
 
 def _concat(generator: SQLiteGenerator, node: Any) -> str:
@@ -420,6 +451,10 @@ class FragmentGenerator(SQLiteGenerator):
         exp.Floor: lambda generator, node: f"CAST(floor({generator.sql(node.this)}) AS INTEGER)",
         exp.Ceil: lambda generator, node: f"CAST(ceil({generator.sql(node.this)}) AS INTEGER)",
         exp.Round: _round,
+        exp.Count: _count,
+        exp.Extract: _extract,
+        exp.UnixToTime: _call("from_unixtime"),
+        exp.ToDays: _call("to_days"),
         exp.Trunc: _call("truncate", "this", "decimals"),
         exp.Hex: _number_or_text("hex", "printf('%X', {})"),
         exp.StrPosition: _call("locate", "substr", "this", "position"),
