@@ -234,7 +234,7 @@ class String(AttributeType):
     def encode(self, value: Any) -> str:
         text = _to_text(value)
         if "\0" in text:
-            raise ValueError("contains a NUL character")
+            raise ValueError("contains a NUL character, which not every database can hold")
         if self.fixed:
             text = text.rstrip(" ")
         if len(text) > self.length:
@@ -380,6 +380,9 @@ class Blob(AttributeType):
     category = "blob"
     is_blob = True
     in_key_allowed = False
+
+    def is_missing(self, value: Any) -> bool:
+        return value is None
 
     def encode(self, value: Any) -> bytes:
         """Check serialized bytes; what serializes values is :mod:`datajoint.blob`."""

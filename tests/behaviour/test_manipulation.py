@@ -488,9 +488,12 @@ class TestInsertRules:
         for part in ("`child`", "`item`", "a = 99"):
             assert part in str(error.value)
 
+    def test_nul_characters_are_refused(self, lab):
+        with pytest.raises(DataJointError, match="`s` of type `varchar.*NUL character"):
+            lab.Item.insert1({"a": 1, "x": 1, "s": "a\0b"})
+
     def test_values_are_never_sql(self, lab):
         texts = [
-            "a\0b",
             '"',
             "'",
             "\\",

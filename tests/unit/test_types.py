@@ -286,12 +286,16 @@ def test_none_is_missing(text):
     assert parse_type(text).is_missing(None) is True
 
 
+def test_the_empty_string_is_a_missing_number_only():
+    assert [text for text in NUMERIC + OTHERS if parse_type(text).is_missing("")] == NUMERIC
+
+
 @pytest.mark.parametrize(
-    "value", ["", float("nan"), np.nan, np.float32("nan"), np.float64("nan"), Decimal("NaN")]
+    "value", [float("nan"), np.float32("nan"), np.float64("nan"), Decimal("NaN"), pd.NaT]
 )
-def test_nan_and_the_empty_string_are_missing_numbers_only(value):
-    assert [bool(parse_type(text).is_missing(value)) for text in NUMERIC] == [True] * len(NUMERIC)
-    assert [bool(parse_type(text).is_missing(value)) for text in OTHERS] == [False] * len(OTHERS)
+def test_nan_is_missing_everywhere_but_in_a_blob(value):
+    missing = [text for text in NUMERIC + OTHERS if parse_type(text).is_missing(value)]
+    assert missing == [text for text in NUMERIC + OTHERS if text != "blob"]
 
 
 @pytest.mark.parametrize("value", [0, 0.0, False, np.int8(0), Decimal(0), "0", "nil", np.bool_(0)])

@@ -49,11 +49,14 @@ def _has_time(text: str) -> bool:
     return ":" in text
 
 
+#: The first day of a year that Python has not; what the parser makes of TO_DAYS refers to it.
+_YEAR_0 = "0000-01-01"
+
 # -- dates and times ------------------------------------------------------------------------------
 
 
 def _to_date(value: str) -> str:
-    return to_datetime(value).date().isoformat()
+    return value if value == _YEAR_0 else to_datetime(value).date().isoformat()
 
 
 def _to_datetime(value: str) -> str:
@@ -69,7 +72,12 @@ def _to_time(value: str) -> str:
 
 
 def _datediff(later: str, earlier: str) -> int:
-    return (to_datetime(later).date() - to_datetime(earlier).date()).days
+    return _day_number(later) - _day_number(earlier)
+
+
+def _day_number(value: str) -> int:
+    """Count days."""
+    return -364 if value == _YEAR_0 else to_datetime(value).toordinal()
 
 
 _MICROSECONDS = {
@@ -278,7 +286,6 @@ _FUNCTIONS: dict[str, tuple[Function, int]] = {
     "dayname": (lambda value: calendar.day_name[to_datetime(value).weekday()], 1),
     "monthname": (lambda value: calendar.month_name[to_datetime(value).month], 1),
     "last_day": (_last_day, 1),
-    "to_days": (lambda value: to_datetime(value).toordinal() + 365, 1),
     "upper": (lambda text: str(text).upper(), 1),
     "lower": (lambda text: str(text).lower(), 1),
     "regexp": (_regexp, 2),

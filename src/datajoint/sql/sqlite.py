@@ -71,7 +71,7 @@ def _decimal_check(type_: DecimalType, column: str) -> str:
 
 
 def _string_check(type_: String, column: str) -> str:
-    # length() counts up to a NUL character
+    # length() stops at a NUL character
     return (
         f"typeof({column}) = 'text' AND length({column}) <= {type_.length}"
         f" AND instr({column}, char(0)) = 0"
@@ -454,7 +454,6 @@ class FragmentGenerator(SQLiteGenerator):
         exp.Count: _count,
         exp.Extract: _extract,
         exp.UnixToTime: _call("from_unixtime"),
-        exp.ToDays: _call("to_days"),
         exp.Trunc: _call("truncate", "this", "decimals"),
         exp.Hex: _number_or_text("hex", "printf('%X', {})"),
         exp.StrPosition: _call("locate", "substr", "this", "position"),
