@@ -489,7 +489,7 @@ class TestInsertRules:
             assert part in str(error.value)
 
     def test_nul_characters_are_refused(self, lab):
-        with pytest.raises(DataJointError, match="`s` of type `varchar.*NUL character"):
+        with pytest.raises(DataJointError, match=r"`s` of type `varchar.*NUL character"):
             lab.Item.insert1({"a": 1, "x": 1, "s": "a\0b"})
 
     def test_values_are_never_sql(self, lab):
