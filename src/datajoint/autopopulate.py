@@ -187,6 +187,11 @@ class AutoPopulate(Table):
                 self.connection.cancel_transaction()
                 return None
             make(dict(key), **make_kwargs)
+            if not self.connection.in_transaction:
+                raise DataJointError(
+                    f"`make` of {self.name} ended the transaction that it is called in; what it "
+                    "inserts is committed when it returns"
+                )
             self.connection.commit_transaction()
         except BaseException as error:
             if self.connection.in_transaction:

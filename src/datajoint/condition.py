@@ -70,6 +70,7 @@ class Top:
                 raise TypeError(f"Top: {name} must be an integer, not {value!r}")
             if value is not None and value < 0:
                 raise DataJointError(f"Top: {name} cannot be negative ({value})")
+            object.__setattr__(self, name, value if value is None else int(value))
         terms = self.order_by
         if not isinstance(terms, str) and terms is not None:
             object.__setattr__(self, "order_by", tuple(terms))

@@ -330,6 +330,8 @@ def _parse_default(text: str | None, type_: AttributeType) -> tuple[str | None, 
         encoded = type_.encode(value)
     except ValueError as error:
         raise DataJointError(f"The default {text} {error}, as the type `{type_}` asks") from None
+    if type_.category == "integer" and float(value) != encoded:
+        raise DataJointError(f"The default {text} is no integer, as the type `{type_}` asks")
     if type_.numeric:
         return str(encoded), False
     written = str(encoded).replace("\\", "\\\\").replace('"', '\\"')

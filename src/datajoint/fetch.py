@@ -155,6 +155,8 @@ def _leniently(decoder: Decoder, stored: Any) -> Any:
 
 def _check_names(heading: Heading, attrs: Iterable[Any]) -> None:
     for attr in attrs:
+        if not is_key(attr) and not isinstance(attr, str):
+            raise DataJointError(f"`fetch` takes names of attributes, not {attr!r}")
         if not is_key(attr) and attr not in heading:
             raise heading.unknown(str(attr), " of the query that is fetched")
 
@@ -216,11 +218,11 @@ def _whole(query: Query, *, squeeze: bool, frame: bool) -> Any:
         return array
     import pandas as pd
 
-    data = pd.DataFrame(
-        {
-            name: list(array[name]) if array[name].dtype == object else array[name]
-            for name in heading.names
-        },
-        columns=heading.names,
-    )
+    columns = {}
+    for name, attribute in heading.attributes.items():
+        column = array[name]
+        # pandas would make floats of integers among which one is missing
+        keep = column.dtype != object or attribute.dtype == "int64"
+        columns[name] = pd.Series(column) if keep else list(column)
+    data = pd.DataFrame(columns, columns=heading.names)
     return data.set_index(heading.primary_key) if heading.primary_key else data

@@ -33,6 +33,8 @@ def rows_of(source: Any) -> Iterable[Any]:
         An iterable of rows, a pandas data frame, a structured array, or the path of a CSV file
         with a header.
     """
+    if type(source).__name__ == "DataFrame" and not len(source):
+        return []
     if type(source).__name__ == "DataFrame":
         named_index = any(name is not None for name in source.index.names)
         records: Iterable[Any] = source.to_records(index=named_index)

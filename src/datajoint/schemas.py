@@ -6,6 +6,7 @@ Manual 5.1 and 5.2.
 from __future__ import annotations
 
 import inspect
+import re
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from .connection import Connection, conn
 from .declare import TableName
 from .dependencies import Graph
 from .errors import AccessError, DataJointError, MissingTableError
+from .insertion import RowEncoder, rows_of
 from .logging import logger
 from .references import Context
 from .settings import config
@@ -20,6 +22,7 @@ from .table import FreeTable
 from .user_tables import Lookup, Part, UserTable, bind, parts_of, tier_of
 from .utils import user_choice
 
+_NAME = re.compile(r"(?!sqlite_)[^`./\\\x00-\x1f]{1,64}", re.IGNORECASE)
 _Class = TypeVar("_Class", bound=type)
 
 
@@ -110,6 +113,12 @@ class Schema:
                     f"The schema `{schema_name}` is activated already, on another connection"
                 )
             return
+        if not _NAME.fullmatch(str(schema_name)):
+            raise DataJointError(
+                f"{schema_name!r} is no valid name for a schema: it has up to 64 characters, "
+                "without `.`, `/`, `\\`, backquotes and control characters, and does not begin "
+                "with `sqlite_`"
+            )
         self._connection = connection or self._connection or conn()
         self._create_schema = self._create_schema if create_schema is None else create_schema
         self._create_tables = self._create_tables if create_tables is None else create_tables
@@ -263,14 +272,18 @@ class Schema:
 
 def _fill(table: UserTable, contents: Any) -> None:
     """Insert the contents of a lookup table that it does not have yet."""
-    rows = list(contents)
-    if len(table) >= len(rows):
-        return
-    if any(attribute.autoincrement for attribute in table.heading.attributes.values()):
+    rows = list(rows_of(contents))
+    heading = table.heading
+    if rows and any(attribute.autoincrement for attribute in heading.attributes.values()):
         raise DataJointError(
             f"{table.name}: `contents` cannot be used with an auto_increment attribute"
         )
-    table.insert(rows, skip_duplicates=True)
+    encoder = RowEncoder(table.spec, table.connection.dialect, ignore_extra_fields=False)
+    encoded = [dict(zip(*encoder.encode(row, i), strict=True)) for i, row in enumerate(rows)]
+    keys = {tuple(row.get(name) for name in heading.primary_key) for row in encoded}
+    known = table & [dict(zip(heading.primary_key, key, strict=True)) for key in keys]
+    if len(known) < len(keys):
+        table.insert(rows, skip_duplicates=True)
 
 
 def list_schemas(connection: Connection | None = None) -> list[str]:

@@ -145,7 +145,11 @@ class Table(QueryExpression):
             self.name,
             lambda reference: find_table(reference, context, self.connection, self.name),
         )
+        self._check_declaration(spec)
         self.connection.create_table(spec)
+
+    def _check_declaration(self, spec: TableSpec) -> None:
+        """Refuse what the tier of the table does not allow."""
 
     def describe(self, context: Context | None = None, printout: bool = False) -> str:
         """Write the definition that the table was declared with.
@@ -341,21 +345,32 @@ class Table(QueryExpression):
 
     def _explain_duplicate(self, chunk: list[EncodedRow], error: DuplicateError) -> DuplicateError:
         """Name the first entity whose primary key is given twice or exists."""
-        names = tuple(self.heading.primary_key)
-        types = tuple(self.heading.types[name] for name in names)
-        rows = (dict(zip(columns, values, strict=True)) for columns, values in chunk)
-        keys = [tuple(row.get(name) for name in names) for row in rows]
-        condition = algebra.OneOf(names, types, tuple(key for key in keys if None not in key))
-        existing = algebra.Restriction(self.spec.relation, condition)
-        seen = set(self.connection.rows(Writer(self.connection.dialect).select(existing, names)))
-        for key in keys:
-            if key in seen:
-                shown = ", ".join(f"{n} = {v!r}" for n, v in zip(names, key, strict=True))
-                return DuplicateError(
-                    f"Cannot insert into {self.name}: an entity with {shown} exists already",
-                    "To pass over entities whose primary keys exist, set skip_duplicates=True",
-                )
-            seen.add(key)
+        heading = self.heading
+        rows = [dict(zip(columns, values, strict=True)) for columns, values in chunk]
+        primary = tuple(heading.primary_key)
+        unique = (index.attributes for index in heading.secondary_indexes if index.unique)
+        for names in (primary, *unique):
+            keys = [tuple(row.get(name) for name in names) for row in rows]
+            keys = [key for key in keys if None not in key]
+            types = tuple(heading.types[name] for name in names)
+            existing = algebra.Restriction(
+                self.spec.relation, algebra.OneOf(names, types, tuple(keys))
+            )
+            writer = Writer(self.connection.dialect)
+            stored = {_folded(key) for key in self.connection.rows(writer.select(existing, names))}
+            given: set[tuple[Any, ...]] = set()
+            for key in keys:
+                if _folded(key) in stored | given:
+                    shown = ", ".join(f"{n} = {v!r}" for n, v in zip(names, key, strict=True))
+                    twice = "is given twice" if _folded(key) in given else "exists already"
+                    found = DuplicateError(
+                        f"Cannot insert into {self.name}: an entity with {shown} {twice}"
+                    )
+                    advice = (
+                        "To pass over entities whose primary keys exist, set skip_duplicates=True"
+                    )
+                    return found.suggest(advice) if names == primary else found
+                given.add(_folded(key))
         return error
 
     def _explain_missing_parent(
@@ -392,9 +407,15 @@ class Table(QueryExpression):
         names = [name for name in heading.names if name in query.heading]
         dialect = self.connection.dialect
         table = dialect.table(self.name.schema, self.name.table)
-        self.connection.execute(
-            insert_select(dialect, table, names, heading.primary_key, mode, query.relation)
-        )
+        statement = insert_select(dialect, table, names, heading.primary_key, mode, query.relation)
+        try:
+            self.connection.execute(statement)
+        except DataJointError as error:
+            # Find the row and the value that are refused, if they can be found out here.
+            encoder = RowEncoder(self.spec, dialect, ignore_extra_fields=True)
+            for number, row in enumerate(query):
+                encoder.encode(row, number)
+            raise type(error)(f"Cannot insert a query into {self.name}: {error}") from error
 
     # -- update ---------------------------------------------------------------------------------
 
@@ -611,6 +632,11 @@ class Table(QueryExpression):
             )
         self.connection.drop_table(self.name)
         logger.debug("Dropped %s", self.name)
+
+
+def _folded(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Bring texts that the database takes for equal into one form."""
+    return tuple(value.casefold() if isinstance(value, str) else value for value in key)
 
 
 def _plan_text(title: str, rows: Iterable[tuple[str, int]]) -> str:

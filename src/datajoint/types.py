@@ -122,6 +122,8 @@ def _to_decimal(value: Any) -> decimal.Decimal:
 def _to_int(value: Any) -> int:
     if isinstance(value, numbers.Integral) or _is_bool(value):
         return int(value)
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return int(value)  # exactly, where its digits are fewer
     return int(_round_half_up(_to_decimal(value), 0))
 
 
@@ -233,6 +235,11 @@ class String(AttributeType):
 
     def encode(self, value: Any) -> str:
         text = _to_text(value)
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise ValueError("contains half of a surrogate pair, which is no text") from None
         if "\0" in text:
             raise ValueError("contains a NUL character, which not every database can hold")
         if self.fixed:
@@ -244,6 +251,8 @@ class String(AttributeType):
 
 def _is_nan(value: Any) -> bool:
     """Tell whether a value is one that differs from itself: NaN or NaT, of any library."""
+    if type(value).__name__ == "NAType":  # of pandas, which is equal to nothing, not even False
+        return True
     return isinstance(value, (float, np.generic, dt.datetime, decimal.Decimal)) and bool(
         value != value
     )

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from .autopopulate import AutoPopulate
 from .connection import Connection
+from .declare import TableSpec
 from .errors import DataJointError
 from .expression import QueryExpression
 from .table import Table
@@ -23,7 +24,7 @@ _INSTANCE_MEMBERS = frozenset(
     name
     for class_ in (QueryExpression, Table, AutoPopulate)
     for name in vars(class_)
-    if not name.startswith("_")
+    if not name.startswith("_") or name == "_repr_html_"
 ) - {"definition", "database", "declaration_context", "key_source", "make"}
 
 
@@ -156,6 +157,16 @@ class Part(UserTable):
                 "the class of the master, and decorate that with the schema"
             )
         return f"{self._master().table_name}__{from_camel_case(type(self).__name__)}"
+
+    def _check_declaration(self, spec: TableSpec) -> None:
+        assert self._master is not None
+        master = self._master().table_name
+        parents = {fk.parent.table for fk in spec.foreign_keys if fk.parent.schema == self.database}
+        if not any(name == master or name.startswith(f"{master}__") for name in parents):
+            raise DataJointError(
+                f"The part table {self.name} must refer to its master: add the line `-> master` "
+                "to its definition"
+            )
 
     def delete(self, force: bool = False, **kwargs: Any) -> int:  # type: ignore[override]
         """Delete parts without their masters, which needs ``force=True`` (manual 7.3.2).

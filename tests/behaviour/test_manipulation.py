@@ -384,7 +384,7 @@ class TestInsertRules:
         lab.Code.insert([(1, 1, 0), (2, 2, 0)])
         with pytest.raises(DuplicateError) as error:
             lab.Code.insert1((3, 1, 0), skip_duplicates=True)
-        assert "`v`" in str(error.value)
+        assert "v = 1" in str(error.value)
         with pytest.raises(DuplicateError):
             lab.Code.insert([(4, 4, 0), (3, 1, 0)], skip_duplicates=True)
         assert sorted(lab.Code.fetch("id").tolist()) == [1, 2]
@@ -397,7 +397,7 @@ class TestInsertRules:
         lab.Code.insert1((1, 1, 0))
         with pytest.raises(DuplicateError) as error:
             lab.Code.insert1((2, 1, 0))
-        assert "`v`" in str(error.value)
+        assert "v = 1" in str(error.value)
         assert "`code`" in str(error.value)
 
     def test_replace(self, lab):

@@ -204,7 +204,7 @@ def _unix_timestamp(*value: str) -> float:
 
 
 def _from_unixtime(seconds: float) -> str:
-    return _write_moment(dt.datetime.fromtimestamp(seconds))
+    return _write_moment(dt.datetime.fromtimestamp(float(seconds)))
 
 
 def _week(value: str) -> int:
@@ -229,14 +229,14 @@ def _substring_index(text: str, separator: str, count: int) -> str:
     return separator.join(parts[:count] if count >= 0 else parts[count:])
 
 
-def _truncate(value: float, digits: int) -> float:
-    factor = 10.0**digits
-    return math.trunc(value * factor) / factor
-
-
-def _round_to(value: float, digits: int) -> float:
+def _truncate(value: Any, digits: int) -> float:
     step = decimal.Decimal(1).scaleb(-digits)
-    return float(decimal.Decimal(repr(value)).quantize(step, decimal.ROUND_HALF_UP))
+    return float(decimal.Decimal(str(value)).quantize(step, decimal.ROUND_DOWN))
+
+
+def _round_to(value: Any, digits: int) -> float:
+    step = decimal.Decimal(1).scaleb(-digits)
+    return float(decimal.Decimal(str(value)).quantize(step, decimal.ROUND_HALF_UP))
 
 
 def _text_of(value: Any) -> str:

@@ -547,6 +547,8 @@ def _interval_sum_type(start: AttributeType | None, unit: str) -> AttributeType 
     if start is not None and start.category == "date":
         days = unit.strip("'\"").upper().rstrip("S") in ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
         return _DATE if days else _DATETIME
+    if start is not None and start.category in ("datetime", "timestamp"):
+        return _DATETIME
     return start
 
 

@@ -355,7 +355,7 @@ class Writer:
     @_condition.register
     def _(self, condition: algebra.AnyOf, attribute: Attributes) -> SQL:
         parts = [self._condition(part, attribute) for part in condition.conditions]
-        return join(" OR ", map(parenthesized, parts)) if parts else SQL("FALSE")
+        return conjunction(parts, "OR") if parts else SQL("FALSE")
 
     @_condition.register
     def _(self, condition: algebra.Negation, attribute: Attributes) -> SQL:

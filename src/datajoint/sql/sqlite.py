@@ -541,7 +541,9 @@ def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
             return moment.date().isoformat() if midnight else _datetime_text(moment, 6)
         if category in ("datetime", "timestamp"):
             moment = to_datetime(value)
-            return _datetime_text(moment, 6 if moment.microsecond else compared_with.digits)  # type: ignore[attr-defined]
+            digits: int = compared_with.digits  # type: ignore[attr-defined]
+            fits = moment.microsecond % 10 ** (6 - digits) == 0
+            return _datetime_text(moment, digits if fits else 6)
         if category == "time":
             duration = parse_type("time(6)").encode(value)
             return time_text(duration, 6 if duration.microseconds else compared_with.digits)  # type: ignore[attr-defined]

@@ -118,9 +118,18 @@ def parenthesized(part: SQL) -> SQL:
     return SQL("(", part, ")")
 
 
-def conjunction(parts: Iterable[SQL]) -> SQL:
-    """Join conditions with AND, each between parentheses where there are several."""
+#: How many conditions are joined without parentheses: databases nest one level for each.
+_WIDTH = 100
+
+
+def conjunction(parts: Iterable[SQL], operator: str = "AND") -> SQL:
+    """Join conditions with AND (or OR), each between parentheses where there are several."""
     conditions = list(parts)
     if len(conditions) == 1:
         return conditions[0]
-    return join(" AND ", (parenthesized(part) for part in conditions))
+    while len(conditions) > _WIDTH:
+        conditions = [
+            conjunction(conditions[i : i + _WIDTH], operator)
+            for i in range(0, len(conditions), _WIDTH)
+        ]
+    return join(f" {operator} ", (parenthesized(part) for part in conditions))

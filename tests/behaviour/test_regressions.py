@@ -1,0 +1,181 @@
+"""Faults that were found by trying to break the package, each with the case that showed it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import datajoint as dj
+from datajoint.errors import DataJointError, DuplicateError
+
+
+@pytest.fixture
+def declare(schema):
+    def declare(definition, base=dj.Manual):
+        return schema(type("Value", (base,), {"definition": definition, "__module__": __name__}))
+
+    return declare
+
+
+def test_a_frame_keeps_large_integers_beside_missing_ones(declare):
+    table = declare("id : int\n---\nbig = null : bigint")
+    table.insert([(1, 2**62 + 1), (2, None)])
+    frame = table.fetch(format="frame")
+    assert frame["big"].tolist() == [2**62 + 1, None]
+    table.insert(frame, replace=True)
+    assert (table & "id = 1").fetch1("big") == 2**62 + 1
+
+
+def test_whole_floats_are_inserted_exactly(declare):
+    table = declare("id : int\n---\nbig : bigint")
+    table.insert([(1, float(2**62)), (2, np.float64(-(2**63)))])
+    assert table.fetch("big").tolist() == [2**62, -(2**63)]
+
+
+@pytest.mark.parametrize("text", [".5", ".500", ".500000"])
+def test_fractions_of_a_second_are_equal_however_written(declare, text):
+    table = declare("id : int\n---\ndt : datetime(3)")
+    table.insert([(1, "2020-01-01 10:00:00.5"), (2, "2020-01-01 10:00:00")])
+    assert (table & f'dt = "2020-01-01 10:00:00{text}"').fetch("id").tolist() == [1]
+    later = table & 'date_add(dt, interval 1 hour) = "2020-01-01 11:00:00"'
+    assert later.fetch("id").tolist() == [2]
+
+
+def test_truncate_of_a_decimal(declare):
+    table = declare("id : int\n---\nd : decimal(8,2)")
+    table.insert([(1, "10.25"), (2, "-10.29")])
+    assert table.proj(x="truncate(d, 1)").fetch("x", order_by="id").tolist() == [10.2, -10.2]
+    assert len(table & "truncate(d, 0) = 10") == 1
+
+
+def test_a_part_refers_to_its_master(schema):
+    class Whole(dj.Manual):
+        definition = "a : int"
+
+        class Piece(dj.Part):
+            definition = "b : int"
+
+    with pytest.raises(DataJointError, match="add the line `-> master`"):
+        schema(Whole)
+
+
+def test_a_part_may_refer_to_its_master_through_another_part(schema):
+    @schema
+    class Whole(dj.Manual):
+        definition = "a : int"
+
+        class Piece(dj.Part):
+            definition = "-> master\nb : int"
+
+        class Crumb(dj.Part):
+            definition = "-> Piece\nc : int"
+
+    assert Whole.Crumb.primary_key == ["a", "b", "c"]
+
+
+def test_a_query_that_cannot_be_inserted_names_the_value(declare, schema):
+    table = declare("id : int\n---\ny : tinyint")
+    table.insert1((1, 1))
+    with pytest.raises(DataJointError) as error:
+        table.insert(table.proj(y="y + 299").proj("y", new="id + 1").proj("y", id="id"))
+    for part in ("`value`", "300", "`y`", "tinyint"):
+        assert part in str(error.value)
+
+
+def test_duplicates_are_named_whatever_their_case(declare):
+    table = declare("k : varchar(5)\n---\nu : int\nunique index (u)")
+    table.insert1(("abc", 1))
+    with pytest.raises(DuplicateError, match="k = 'ABC' exists already"):
+        table.insert1(("ABC", 2))
+    with pytest.raises(DuplicateError, match="k = 'y' is given twice"):
+        table.insert([("x", 5), ("y", 6), ("y", 7)])
+    with pytest.raises(DuplicateError, match=r"u = 1 exists already$"):
+        table.insert1(("z", 1))
+
+
+def test_numpy_limits(declare):
+    table = declare("id : int")
+    table.insert([(1,), (2,), (3,)])
+    assert table.fetch("id", limit=np.int64(1), offset=np.int8(1)).tolist() == [2]
+
+
+def test_many_conditions(declare):
+    table = declare("id : int")
+    table.insert((i,) for i in range(10))
+    assert len(table & [f"id = {i}" for i in range(3000)]) == 10
+    assert len(table & dj.AndList(f"id < {i}" for i in range(5, 3000))) == 5
+
+
+def test_missing_values_of_pandas(declare):
+    table = declare("id : int\n---\nx = null : float\ns = 'hi' : varchar(5)")
+    frame = pd.DataFrame({"id": [1, 2], "s": pd.array(["a", None], dtype="string")})
+    table.insert(frame.convert_dtypes())
+    table.insert1({"id": 3, "x": pd.NA})
+    assert table.fetch("s", order_by="id").tolist() == ["a", "hi", "hi"]
+
+
+def test_empty_frames(declare):
+    table = declare("id : int")
+    table.insert(pd.DataFrame())
+    table.insert(pd.DataFrame({"id": []}))
+    assert len(table()) == 0
+
+
+def test_half_of_a_surrogate_pair(declare):
+    table = declare("id : int\n---\ns : varchar(5)")
+    with pytest.raises(DataJointError, match="surrogate"):
+        table.insert1((1, "\ud800"))
+    with pytest.raises(DataJointError, match="surrogate"):
+        table & {"s": "\ud800"}
+
+
+@pytest.mark.parametrize("name", ["", "a`b", "a.b", "a/b", "sqlite_x", "x" * 65, "a\nb"])
+def test_invalid_names_of_schemas(connection, name):
+    before = connection.list_schemas()
+    with pytest.raises(DataJointError, match="no valid name for a schema"):
+        dj.Schema(name, connection=connection)
+    assert connection.list_schemas() == before
+
+
+def test_make_must_not_end_its_transaction(schema, connection):
+    @schema
+    class Item(dj.Manual):
+        definition = "item : int"
+
+    @schema
+    class Made(dj.Computed):
+        definition = "-> Item"
+
+        def make(self, key):
+            self.insert1(key)
+            connection.commit_transaction()
+
+    Item.insert1((1,))
+    with pytest.raises(DataJointError, match=r"`make` of .*`__made` ended the transaction"):
+        Made.populate()
+
+
+def test_contents_that_changed_but_not_in_number(make_schema):
+    def declare(rows):
+        class Method(dj.Lookup):
+            definition = "a : int"
+            contents = rows
+
+        return make_schema()(Method)
+
+    declare([{"a": 1}, {"a": 2}])
+    assert declare(pd.DataFrame({"a": [1, 3]})).fetch("a").tolist() == [1, 2, 3]
+
+
+def test_fetch_takes_names(declare):
+    table = declare("id : int")
+    with pytest.raises(DataJointError, match="names of attributes"):
+        table.fetch(["id"])
+
+
+def test_a_fractional_default_of_an_integer(declare):
+    with pytest.raises(DataJointError, match=r"The default 1\.5 is no integer"):
+        declare("id : int\n---\nb = 1.5 : int")
+
+
+def test_classes_have_an_html_preview(declare):
+    assert "<table" in declare("id : int")._repr_html_()
