@@ -17,8 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import datajoint as dj
+
+# The suite tries the same examples everywhere; searching for new ones is a command of its own:
+# pytest --hypothesis-profile=search
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.register_profile("search", deadline=None)
+settings.load_profile("suite")
 
 KEPT_VARIABLES = ("DJ_TEST_",)
 

@@ -70,9 +70,11 @@ def describe(value: Any) -> str:
 
 def matches(value: Any, description: str) -> bool:
     """Compare a value with a description, which may be cut off at the end."""
-    if description.endswith("..."):
-        return describe(value).startswith(description.rstrip(". \n"))
-    return describe(value) == description
+    # NumPy 2.2 and older show NaT without its unit
+    found, wanted = (text.replace("'NaT','s'", "'NaT'") for text in (describe(value), description))
+    if wanted.endswith("..."):
+        return found.startswith(wanted.rstrip(". \n"))
+    return found == wanted
 
 
 def u64(*numbers: int) -> bytes:
@@ -558,7 +560,13 @@ def test_matlab_containers_round_trip(items: list[Any], shape: tuple[int, ...]) 
 
 
 @settings(deadline=None, max_examples=50)
-@given(hnp.arrays(hnp.unicode_string_dtypes(endianness="<"), SHAPES))
+@given(
+    hnp.arrays(
+        hnp.unicode_string_dtypes(endianness="<"),
+        SHAPES,
+        elements=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=1),
+    )
+)
 def test_unicode_arrays_become_objects(value: np.ndarray[Any, Any]) -> None:
     """Arrays of strings come back as arrays of str."""
     assert same(value.astype(object), unpack(pack(value)))

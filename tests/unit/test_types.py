@@ -576,7 +576,8 @@ def test_unsigned_decimal():
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**6), max_value=10**6))
 def test_decimal_rounds_as_quantize(value):
-    with decimal.localcontext(prec=100):
+    with decimal.localcontext() as context:
+        context.prec = 100
         expected = value.quantize(Decimal("0.001"), decimal.ROUND_HALF_UP)
     type_ = parse_type("decimal(8,3)")
     if abs(expected) >= 10**5:
