@@ -33,7 +33,7 @@ def key_condition(connection: Connection, spec: TableSpec, relation: Relation) -
     rows = tuple(connection.rows(Writer(connection.dialect).select(relation, key)))
     if not key:
         return algebra.Constant(bool(rows))
-    return algebra.OneOf(key, tuple(spec.heading.types[name] for name in key), rows)
+    return algebra.OneOf(key, rows)
 
 
 def plan_delete(
@@ -199,11 +199,6 @@ def plan_drop(connection: Connection, table: str) -> list[tuple[str, int]]:
     -------
     list of (str, int)
         Full table name and number of rows, parents first.
-
-    Raises
-    ------
-    DataJointError
-        When a part would be dropped without its master.
     """
     graph = connection.dependencies.load()
     plan = []

@@ -301,7 +301,6 @@ def _gather_keys(conditions: list[Condition]) -> list[Condition]:
     A long list of keys then travels as one parameter instead of as thousands of terms.
     """
     groups: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
-    types: dict[str, Any] = {}
     others = []
     for condition in conditions:
         equalities = condition.conditions if isinstance(condition, algebra.AllOf) else (condition,)
@@ -311,13 +310,11 @@ def _gather_keys(conditions: list[Condition]) -> list[Condition]:
         ):
             ordered = sorted(equalities, key=lambda e: e.attribute)  # type: ignore[union-attr]
             names = tuple(e.attribute for e in ordered)  # type: ignore[union-attr]
-            types.update((e.attribute, e.type) for e in ordered)  # type: ignore[union-attr]
             groups.setdefault(names, []).append(tuple(e.value for e in ordered))  # type: ignore[union-attr]
         else:
             others.append(condition)
     sets: list[Condition] = [
-        algebra.OneOf(names, tuple(types[name] for name in names), tuple(dict.fromkeys(rows)))
-        for names, rows in groups.items()
+        algebra.OneOf(names, tuple(dict.fromkeys(rows))) for names, rows in groups.items()
     ]
     merged = sets + others
     return [algebra.AnyOf(tuple(merged))] if len(merged) > 1 else merged

@@ -352,10 +352,7 @@ class Table(QueryExpression):
         for names in (primary, *unique):
             keys = [tuple(row.get(name) for name in names) for row in rows]
             keys = [key for key in keys if None not in key]
-            types = tuple(heading.types[name] for name in names)
-            existing = algebra.Restriction(
-                self.spec.relation, algebra.OneOf(names, types, tuple(keys))
-            )
+            existing = algebra.Restriction(self.spec.relation, algebra.OneOf(names, tuple(keys)))
             writer = Writer(self.connection.dialect)
             stored = {_folded(key) for key in self.connection.rows(writer.select(existing, names))}
             given: set[tuple[Any, ...]] = set()
@@ -381,12 +378,11 @@ class Table(QueryExpression):
         for foreign_key in self.spec.foreign_keys:
             parent = self.connection.table(foreign_key.parent)
             child, names = foreign_key.child_attributes, foreign_key.parent_attributes
-            types = tuple(parent.heading.types[name] for name in names)
             rows = (dict(zip(columns, values, strict=True)) for columns, values in chunk)
             for values in dict.fromkeys(tuple(row.get(n) for n in child) for row in rows):
                 if None in values:
                     continue
-                condition = algebra.OneOf(names, types, (values,))
+                condition = algebra.OneOf(names, (values,))
                 found = algebra.Restriction(parent.relation, condition)
                 if not self.connection.rows(writer.exists(found))[0][0]:
                     shown = ", ".join(f"{n} = {v!r}" for n, v in zip(names, values, strict=True))

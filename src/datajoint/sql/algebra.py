@@ -49,7 +49,6 @@ class OneOf:
     """Several attributes jointly have one of several combinations of values, none of them NULL."""
 
     attributes: tuple[str, ...]
-    types: tuple[AttributeType | None, ...]
     rows: tuple[tuple[Any, ...], ...]
 
 

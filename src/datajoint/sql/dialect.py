@@ -11,11 +11,6 @@ from .fragment import Fragment, Translate
 from .text import SQL
 
 
-def identity(value: Any) -> Any:
-    """Return the value as it is: the database and Python agree on it."""
-    return value
-
-
 @dataclass(frozen=True)
 class Storage:
     """How the values of a category of types are stored.
