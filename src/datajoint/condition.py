@@ -304,10 +304,7 @@ def _gather_keys(conditions: list[Condition]) -> list[Condition]:
     others = []
     for condition in conditions:
         equalities = condition.conditions if isinstance(condition, algebra.AllOf) else (condition,)
-        if all(
-            isinstance(e, algebra.Equal) and isinstance(e.value, (str, int, float))
-            for e in equalities
-        ):
+        if all(isinstance(e, algebra.Equal) and e.value is not None for e in equalities):
             ordered = sorted(equalities, key=lambda e: e.attribute)  # type: ignore[union-attr]
             names = tuple(e.attribute for e in ordered)  # type: ignore[union-attr]
             groups.setdefault(names, []).append(tuple(e.value for e in ordered))  # type: ignore[union-attr]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from getpass import getpass
 from typing import Any, TypeVar
 
 from .backends.base import Backend, Cursor
@@ -20,7 +21,10 @@ from .errors import DataJointError, LostConnectionError, MissingTableError
 from .logging import announce, logger
 from .settings import choose_backend, config
 from .sql.dialect import Dialect
+from .sql.statements import Insert
 from .sql.text import SQL
+from .url import resolve
+from .utils import is_interactive
 from .version import __version__
 
 _Result = TypeVar("_Result")
@@ -31,8 +35,17 @@ class Connection:
 
     Parameters
     ----------
+    host, user, password : str, optional
+        The server and the account. The host may be ``host:port``, or the path of a unix socket.
+    port : int, optional
+    init_fun : str, optional
+        SQL to run on connecting: setting ``connection.init_function``.
+    use_tls : bool or dict, optional
+        None encrypts the connection if the server can, True insists, False forbids, and a dict
+        gives certificates: ``ca``, ``cert``, ``key`` and ``check_hostname``.
     **options
-        Settings of the section ``database`` that differ from ``dj.config``.
+        Other settings of the section ``database`` that differ from ``dj.config``, such as
+        ``backend``, ``path``, ``url`` or ``name``.
 
     Attributes
     ----------
@@ -42,12 +55,26 @@ class Connection:
         The graph of foreign keys.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(
+        self,
+        host: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        port: int | None = None,
+        init_fun: str | None = None,
+        use_tls: bool | dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        options |= {"host": host, "user": user, "password": password, "port": port}
+        options |= {"use_tls": use_tls}
         given = {f"database.{name}": value for name, value in options.items() if value is not None}
-        merged = {**config, **given}
-        if {"backend", "path", "host"} & {name for name, value in options.items() if value}:
-            merged["database.url"] = options.get("url")  # what is asked for here goes first
-        self._backend: Backend = get_backend(choose_backend(merged))(merged)
+        if init_fun is not None:
+            given["connection.init_function"] = init_fun
+        settings = resolve({**config, **given}, given)
+        backend = get_backend(choose_backend(settings))
+        self._backend: Backend = backend(
+            _with_account(settings) if backend.has_accounts else settings
+        )
         self._lock = threading.RLock()
         self._in_transaction = False
         self._process = os.getpid()
@@ -192,10 +219,10 @@ class Connection:
         logger.debug("%s", text)
         return self._run(lambda: self._backend.execute(text, values).rowcount)
 
-    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> int:
-        """Run a statement for each row of values and count the rows that change."""
-        logger.debug("%s", statement)
-        return self._run(lambda: self._backend.execute_many(statement, rows), reconnect=False)
+    def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows of values."""
+        logger.debug("%s", statement.text)
+        self._run(lambda: self._backend.insert(statement, rows), reconnect=False)
 
     # -- transactions -------------------------------------------------------------------------
 
@@ -363,7 +390,7 @@ class _DictCursor:
     """A cursor whose rows are dicts."""
 
     def __init__(self, cursor: Cursor) -> None:
-        self._names = list(cursor.names)
+        self._names = [str(column[0]) for column in cursor.description or ()]
         self._cursor = cursor
         self.rowcount = cursor.rowcount
 
@@ -392,19 +419,22 @@ class _Conn:
         user: str | None = None,
         password: str | None = None,
         *,
+        init_fun: str | None = None,
         reset: bool = False,
+        use_tls: bool | dict[str, Any] | None = None,
+        port: int | None = None,
         **options: Any,
     ) -> Connection:
         """Return the connection, opening it when it is first needed.
 
         Parameters
         ----------
-        host, user, password : str, optional
-            The server and the account, for a new connection to a server.
+        host, user, password, init_fun, use_tls, port
+            For a new connection, instead of the settings: see :class:`Connection`.
         reset : bool
             Close the connection and open a new one, with the present settings.
         **options
-            Settings of the section ``database``, such as ``path``, for a new connection.
+            Other settings of the section ``database``, such as ``path``, for a new connection.
 
         Returns
         -------
@@ -419,8 +449,22 @@ class _Conn:
             self.connection.close()
             self.connection = None
         if self.connection is None:
-            self.connection = Connection(host=host, user=user, password=password, **options)
+            self.connection = Connection(host, user, password, port, init_fun, use_tls, **options)
         return self.connection
+
+
+def _with_account(settings: dict[str, Any]) -> dict[str, Any]:
+    """Ask for the user and the password that the settings lack, if there is somebody to ask."""
+    if settings["database.user"] is None:
+        if not is_interactive():
+            raise DataJointError(
+                "No user is configured for the database server: set dj.config['database.user'], "
+                "or DJ_USER in the environment"
+            )
+        settings["database.user"] = input("Please enter DataJoint username: ")
+    if settings["database.password"] is None and is_interactive():
+        settings["database.password"] = getpass("Please enter DataJoint password: ")
+    return settings
 
 
 conn = _Conn()

@@ -309,9 +309,9 @@ class QueryExpression(Queryable):
             raise DataJointError("The first argument of `aggr` is the table or query to aggregate")
         joined = self.join(group, left=keep_all_rows)
         columns, heading = project(self.heading, joined.heading, attributes, named_attributes)
-        relation = algebra.Aggregation(
-            joined.relation, tuple(self.primary_key), frozenset(self.heading.names), columns
-        )
+        given = frozenset(self.heading.names)
+        _check_grouped(columns, given)
+        relation = algebra.Aggregation(joined.relation, tuple(self.primary_key), given, columns)
         return Aggregation._make(self.connection, heading, relation)
 
     aggregate = aggr
@@ -500,8 +500,22 @@ class Union(QueryExpression):
             tuple(left.primary_key),
             tuple(left.heading.secondary_attributes),
             tuple(right.heading.secondary_attributes),
+            left.heading.types | right.heading.types,
         )
         return cls._make(left.connection, heading, relation)
+
+
+def _check_grouped(columns: Iterable[tuple[str, algebra.Column]], given: frozenset[str]) -> None:
+    """Refuse an attribute of what is aggregated that stands outside of an aggregating function."""
+    for new, column in columns:
+        bare = frozenset() if isinstance(column, str) else column.fragment.bare - given
+        if isinstance(column, algebra.Computed) and bare:
+            name = min(bare)
+            raise DataJointError(
+                f"aggr: `{new}` uses the attribute `{name}`, which has many values for each "
+                f"entity, outside of an aggregating function: {column.fragment.text!r}; write for "
+                f"example `max({name})`"
+            )
 
 
 class U(Universal):
@@ -593,9 +607,9 @@ class U(Universal):
             replace(query.heading[name], in_key=True) for name in self._primary_key
         )
         columns, heading = project(own, query.heading, (), named_attributes)
-        relation = algebra.Aggregation(
-            query.relation, self._primary_key, frozenset(self._primary_key), columns
-        )
+        given = frozenset(self._primary_key)
+        _check_grouped(columns, given)
+        relation = algebra.Aggregation(query.relation, self._primary_key, given, columns)
         return Aggregation._make(query.connection, heading, relation)
 
     aggregate = aggr

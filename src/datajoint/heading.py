@@ -152,7 +152,7 @@ class Heading:
         return [name for name, attribute in self.attributes.items() if not attribute.is_blob]
 
     @cached_property
-    def types(self) -> Mapping[str, AttributeType | None]:
+    def types(self) -> dict[str, AttributeType | None]:
         """The types of the attributes by name."""
         return {name: attribute.attribute_type for name, attribute in self.attributes.items()}
 

@@ -32,7 +32,7 @@ from .settings import config
 from .sql import algebra
 from .sql.algebra import Relation
 from .sql.select import Writer
-from .sql.statements import delete, insert_row, insert_select, update
+from .sql.statements import delete, insert_rows, insert_select, update
 from .utils import get_master, split_full_table_name, user_choice
 
 _CHUNK = 1000
@@ -88,6 +88,10 @@ class Table(QueryExpression):
     def full_table_name(self) -> str:
         """`` `schema`.`table` ``."""
         return self.name.full
+
+    @property
+    def _quoted(self) -> str:
+        return self.connection.dialect.table(self.name.schema, self.name.table)
 
     @property
     def spec(self) -> TableSpec:
@@ -329,15 +333,14 @@ class Table(QueryExpression):
     ) -> None:
         """Insert rows chunk by chunk, and explain why they are refused after they are undone."""
         dialect = self.connection.dialect
-        table = dialect.table(self.name.schema, self.name.table)
-        key = self.heading.primary_key
+        key, rest = self.heading.primary_key, self.heading.secondary_attributes
         chunk: list[EncodedRow] = []
         try:
             with transaction:
                 for chunk in chunks:
                     for columns, group in itertools.groupby(chunk, lambda row: row[0]):
-                        statement = insert_row(dialect, table, columns, key, mode)
-                        self.connection.execute_many(statement, [values for _, values in group])
+                        statement = insert_rows(dialect, self._quoted, columns, key, rest, mode)
+                        self.connection.insert(statement, [values for _, values in group])
         except DuplicateError as error:
             raise self._explain_duplicate(chunk, error) from error.__cause__
         except IntegrityError as error:
@@ -402,8 +405,8 @@ class Table(QueryExpression):
             )
         names = [name for name in heading.names if name in query.heading]
         dialect = self.connection.dialect
-        table = dialect.table(self.name.schema, self.name.table)
-        statement = insert_select(dialect, table, names, heading.primary_key, mode, query.relation)
+        key, rest = heading.primary_key, heading.secondary_attributes
+        statement = insert_select(dialect, self._quoted, names, key, rest, mode, query.relation)
         try:
             self.connection.execute(statement)
         except DataJointError as error:
@@ -459,9 +462,8 @@ class Table(QueryExpression):
                 + ", ".join(f"{name} = {row[name]!r}" for name in heading.primary_key)
             )
         if values:
-            dialect = self.connection.dialect
-            table = dialect.table(self.name.schema, self.name.table)
-            self.connection.execute(update(dialect, table, values, condition))
+            statement = update(self.connection.dialect, self._quoted, values, condition)
+            self.connection.execute(statement)
 
     # -- delete ---------------------------------------------------------------------------------
 
@@ -571,9 +573,8 @@ class Table(QueryExpression):
         IntegrityError
             When other tables refer to them; nothing is deleted.
         """
-        dialect = self.connection.dialect
-        table = dialect.table(self.name.schema, self.name.table)
-        count = self.connection.execute(delete(dialect, table, self._own_condition()))
+        statement = delete(self.connection.dialect, self._quoted, self._own_condition())
+        count = self.connection.execute(statement)
         return count if get_count else None
 
     # -- drop -----------------------------------------------------------------------------------

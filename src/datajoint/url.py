@@ -32,7 +32,8 @@ def parse_url(url: str) -> dict[str, Any]:
     -------
     dict
         ``backend`` (``'sqlite'``, ``'mysql'`` or ``'postgresql'``) and, of ``path``, ``user``,
-        ``password``, ``host``, ``port`` (int) and ``dbname``, those that the URL gives.
+        ``password``, ``host``, ``port`` (int) and ``name`` (of the database), those that the URL
+        gives.
 
     Raises
     ------
@@ -67,11 +68,14 @@ def parse_url(url: str) -> dict[str, Any]:
                 "Write sqlite:///relative.db or sqlite:////absolute/path.db."
             )
         return {"backend": backend, "path": unquote(location)}
+    host = parts.hostname
+    if "%" in parts.netloc.rpartition("@")[2]:  # the path of a socket, where case matters
+        host = parts.netloc.rpartition("@")[2].partition(":")[0]
     found: dict[str, Any] = {
         "user": parts.username or None,
         "password": parts.password,
-        "host": parts.hostname,
-        "dbname": location or None,
+        "host": host,
+        "name": location or None,
     }
     texts = {name: unquote(text) for name, text in found.items() if text is not None}
     return {"backend": backend, **texts} | ({} if port is None else {"port": port})
@@ -103,6 +107,38 @@ def choose_backend(settings: Mapping[str, Any]) -> str:
     if backend := settings.get("database.backend"):
         return str(backend)
     return "mysql" if settings.get("database.host") else "sqlite"
+
+
+def resolve(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the parts of the URL, and the port that a host may name, in their places.
+
+    Parameters
+    ----------
+    settings : Mapping
+        The configuration, with what is given.
+    given : Mapping
+        What is asked for in particular, which goes before the URL of the configuration.
+
+    Returns
+    -------
+    dict
+        The settings of the section ``database`` as they are meant, and all others.
+    """
+    resolved = dict(settings)
+    where = {"database.backend", "database.path", "database.host"}
+    if "database.url" not in given and where & set(given):
+        resolved["database.url"] = None
+    if url := resolved["database.url"]:
+        parts = {f"database.{name}": value for name, value in parse_url(url).items()}
+        resolved |= {"database.host": "localhost"} | parts
+        resolved |= {name: given[name] for name in given if name in _ACCOUNT}
+    host, colon, port = (resolved["database.host"] or "").rpartition(":")
+    if colon and port.isdigit() and not host.endswith(":"):
+        resolved |= {"database.host": host.strip("[]"), "database.port": int(port)}
+    return resolved
+
+
+_ACCOUNT = ("database.user", "database.password", "database.use_tls")
 
 
 def without_password(text: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import re
+import sys
 from collections.abc import Iterable
 
 from .errors import DataJointError
@@ -89,6 +91,11 @@ def get_master(full_table_name: str) -> str:
         full_table_name,
     )
     return f"{match['master']}`" if match else ""
+
+
+def is_interactive() -> bool:
+    """Tell whether there is somebody to ask: a terminal, or a notebook."""
+    return sys.stdin.isatty() or hasattr(builtins, "get_ipython")
 
 
 def user_choice(

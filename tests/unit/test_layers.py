@@ -41,6 +41,7 @@ LAYERS = [
     # backends
     "backends",
     "backends.base",
+    "backends.catalog",
     "backends.registry",
     "backends.sqlite_functions",
     "backends.sqlite",

@@ -837,13 +837,13 @@ class TestURL:
                     "user": "user",
                     "password": "pw",
                     "host": "host",
-                    "dbname": "dbname",
+                    "name": "dbname",
                     "port": 5432,
                 },
             ),
             (
                 "postgres://[::1]:5433/my%20lab",
-                {"backend": "postgresql", "host": "::1", "port": 5433, "dbname": "my lab"},
+                {"backend": "postgresql", "host": "::1", "port": 5433, "name": "my lab"},
             ),
         ],
     )

@@ -8,7 +8,10 @@ from typing import Any, ClassVar, Protocol
 
 from ..declare import TableName, TableSpec
 from ..errors import DataJointError
+from ..heading import Attribute, Heading
 from ..sql.dialect import Dialect
+from ..sql.statements import Insert
+from ..types import parse_type
 
 
 class Cursor(Protocol):
@@ -19,8 +22,8 @@ class Cursor(Protocol):
         """How many rows the statement changed."""
 
     @property
-    def names(self) -> Sequence[str]:
-        """The names of the result's columns."""
+    def description(self) -> Sequence[Sequence[Any]] | None:
+        """A sequence for each column of the result, which begins with its name."""
 
     def fetchone(self) -> tuple[Any, ...] | None: ...
 
@@ -35,12 +38,15 @@ class Backend(ABC):
     Parameters
     ----------
     settings : mapping
-        The configuration, such as ``dj.config``; nothing is opened yet.
+        The configuration, such as ``dj.config``, with the parts of the URL in their places;
+        nothing is opened yet.
     """
 
     #: What the configuration calls it.
     name: ClassVar[str]
     dialect: ClassVar[Dialect]
+    #: Whether it has accounts: a user connects by name and password.
+    has_accounts: ClassVar[bool] = True
 
     @abstractmethod
     def __init__(self, settings: Mapping[str, Any]) -> None: ...
@@ -86,8 +92,8 @@ class Backend(ABC):
         """Run one statement; errors are those of the driver."""
 
     @abstractmethod
-    def execute_many(self, text: str, rows: Iterable[Sequence[Any]]) -> int:
-        """Run one statement for each row of values and count the rows that changed."""
+    def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows of values, in as few round trips as the database allows."""
 
     @abstractmethod
     def map_error(self, error: Exception) -> DataJointError | None:
@@ -136,3 +142,35 @@ class Backend(ABC):
     @abstractmethod
     def size_on_disk(self, name: TableName) -> int:
         """Bytes that a table takes, with its indexes."""
+
+    # -- administration -----------------------------------------------------------------------
+
+    def sessions(self) -> str:
+        """Write the query that lists the other sessions that the user may see.
+
+        Its attributes are those of :data:`SESSION`.
+        """
+        raise DataJointError(f"{self.description} has no sessions of other users")
+
+    def kill(self, session: int) -> None:
+        """End another session."""
+        raise DataJointError(f"{self.description} has no sessions of other users")
+
+    def set_password(self, password: str) -> None:
+        """Change the password of the user."""
+        raise DataJointError(f"{self.description} has no accounts, and no passwords")
+
+
+#: The attributes of a session, as MySQL's list of processes has them.
+SESSION = Heading(
+    (
+        Attribute("id", parse_type("bigint"), in_key=True, comment="identifies the session"),
+        Attribute("user", parse_type("varchar(128)")),
+        Attribute("host", parse_type("varchar(261)"), nullable=True, comment="where from"),
+        Attribute("db", parse_type("varchar(64)"), nullable=True, comment="current database"),
+        Attribute("command", parse_type("varchar(16)"), comment="what kind of work"),
+        Attribute("time", parse_type("int"), nullable=True, comment="seconds in this state"),
+        Attribute("state", parse_type("varchar(64)"), nullable=True),
+        Attribute("info", parse_type("varchar(65535)"), nullable=True, comment="the statement"),
+    )
+)

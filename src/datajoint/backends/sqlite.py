@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from ..declare import ForeignKey, TableName, TableSpec, default_value
+from ..declare import TableName, TableSpec, default_value
 from ..errors import (
     AccessError,
     DataJointError,
@@ -29,12 +29,13 @@ from ..errors import (
     QuerySyntaxError,
     UnknownAttributeError,
 )
-from ..heading import Attribute, Heading, Index
-from ..settings import parse_url
+from ..heading import Attribute
 from ..sql.sqlite import DIALECT
+from ..sql.statements import Insert
 from ..sql.text import literal
 from ..types import parse_type
 from .base import Backend
+from .catalog import assemble, names, references
 from .sqlite_functions import register
 
 _METADATA = """
@@ -66,16 +67,11 @@ class SQLiteCursor:
         self.rowcount = rowcount
 
     @property
-    def names(self) -> Sequence[str]:
+    def description(self) -> Sequence[Sequence[Any]] | None:
         try:
-            return [str(column[0]) for column in self._cursor.get_description()]
+            return self._cursor.get_description()
         except apsw.ExecutionCompleteError:
-            return []
-
-    @property
-    def description(self) -> Any:
-        """As in the Python database API."""
-        return [(name, *[None] * 6) for name in self.names]
+            return None
 
     def fetchone(self) -> tuple[Any, ...] | None:
         return self._cursor.fetchone()
@@ -92,10 +88,10 @@ class SQLiteBackend(Backend):
 
     name = "sqlite"
     dialect = DIALECT
+    has_accounts = False
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        url = settings.get("database.url")
-        path = parse_url(url)["path"] if url else settings["database.path"]
+        path = settings["database.path"]
         self.path = path if path == ":memory:" else str(Path(path).expanduser().absolute())
         self._timeout = float(settings["database.timeout"])
         self._connection: apsw.Connection | None = None
@@ -163,11 +159,8 @@ class SQLiteBackend(Backend):
         cursor = connection.execute(text, values)
         return SQLiteCursor(cursor, connection.total_changes() - before)
 
-    def execute_many(self, text: str, rows: Iterable[Sequence[Any]]) -> int:
-        connection = self._open
-        before = connection.total_changes()
-        connection.executemany(text, rows)
-        return connection.total_changes() - before
+    def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
+        self._open.executemany(statement.text, rows)
 
     def map_error(self, error: Exception) -> DataJointError | None:
         if not isinstance(error, apsw.Error):
@@ -244,8 +237,9 @@ class SQLiteBackend(Backend):
         indexes = self.execute(
             'SELECT t.name, i.name, i."unique", c.name '
             + tables.format("pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c")
-            + " AND i.origin <> 'pk' ORDER BY t.name, i.seq DESC, c.seqno",
-            limits,
+            + " AND i.origin <> 'pk' AND substr(i.name, -length(?)) <> ?"
+            " ORDER BY t.name, i.seq DESC, c.seqno",
+            (*limits, _FOREIGN_KEY_INDEX, _FOREIGN_KEY_INDEX),
         ).fetchall()
         foreign_keys = self.execute(
             'SELECT t.name, f.id, f."table", f."from", f."to" '
@@ -253,7 +247,18 @@ class SQLiteBackend(Backend):
             + " ORDER BY t.name, f.id DESC, f.seq",
             limits,
         ).fetchall()
-        return _specs(schema, attributes, indexes, foreign_keys)
+        size = len(schema) + 1
+        specs = assemble(
+            schema,
+            ((name[size:], _attribute(*rest)) for name, *rest, _ in attributes),
+            ((name[size:], index, bool(unique), c) for name, index, unique, c in indexes),
+            (
+                (name[size:], str(number), TableName(*_split(parent)), child, key)
+                for name, number, parent, child, key in foreign_keys
+            ),
+            {row[0][size:]: row[-1] or "" for row in attributes},
+        )
+        return {name: spec for name, spec in specs.items() if "." not in name}
 
     def referring_schemas(self, schemas: Iterable[str]) -> set[str]:
         wanted = set(schemas)
@@ -279,7 +284,7 @@ class SQLiteBackend(Backend):
                     self.execute(statement)
                 comment = spec.heading.comment
                 self.execute("INSERT INTO datajoint_table VALUES (?, ?)", (name, comment))
-                self.execute_many(
+                self._open.executemany(
                     "INSERT INTO datajoint_attribute VALUES (?, ?, ?, ?, ?)",
                     [
                         (name, a.name, _stored_type(a), a.default, a.comment)
@@ -316,11 +321,12 @@ def create_statements(spec: TableSpec) -> list[str]:
     """Write the statements that create a table with its indexes."""
     heading = spec.heading
     table = DIALECT.table(spec.name.schema, spec.name.table)
-    key = ", ".join(map(quote, heading.primary_key))
     clauses = [_column(attribute) for attribute in heading.all_attributes]
     if not any(attribute.autoincrement for attribute in heading.all_attributes):
-        clauses.append(f"PRIMARY KEY ({key})")
-    clauses += [_foreign_key(foreign_key) for foreign_key in spec.foreign_keys]
+        clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.primary_key)})")
+    clauses += [
+        f"{references(DIALECT, foreign_key)} ON UPDATE CASCADE" for foreign_key in spec.foreign_keys
+    ]
     statements = [f"CREATE TABLE {table} (\n  " + ",\n  ".join(clauses) + "\n)"]
     covered = [tuple(heading.primary_key)]
     prefix = f"{spec.name.schema}.{spec.name.table}"
@@ -328,11 +334,11 @@ def create_statements(spec: TableSpec) -> list[str]:
         statements.append(_index(table, f"{prefix} {len(covered)}", index.attributes, index.unique))
         covered.append(index.attributes)
     for foreign_key in spec.foreign_keys:
-        names = foreign_key.child_attributes
-        if not any(index[: len(names)] == names for index in covered):
+        columns = foreign_key.child_attributes
+        if not any(index[: len(columns)] == columns for index in covered):
             name = f"{prefix} {len(covered)}{_FOREIGN_KEY_INDEX}"
-            statements.append(_index(table, name, names, unique=False))
-            covered.append(names)
+            statements.append(_index(table, name, columns, unique=False))
+            covered.append(columns)
     return statements
 
 
@@ -364,63 +370,13 @@ def _default(attribute: Attribute) -> str:
     return f" DEFAULT {literal(DIALECT.encode(default_value(default), type_))}"
 
 
-def _foreign_key(foreign_key: ForeignKey) -> str:
-    child = ", ".join(map(quote, foreign_key.child_attributes))
-    parent = ", ".join(map(quote, foreign_key.parent_attributes))
-    table = DIALECT.table(foreign_key.parent.schema, foreign_key.parent.table)
-    return f"FOREIGN KEY ({child}) REFERENCES {table} ({parent}) ON UPDATE CASCADE"
-
-
 def _index(table: str, name: str, attributes: Iterable[str], unique: bool) -> str:
-    columns = ", ".join(map(quote, attributes))
-    return f"CREATE {'UNIQUE ' if unique else ''}INDEX {quote(name)} ON {table} ({columns})"
+    unique_ = "UNIQUE " if unique else ""
+    return f"CREATE {unique_}INDEX {quote(name)} ON {table} ({names(DIALECT, attributes)})"
 
 
 def _stored_type(attribute: Attribute) -> str:
     return attribute.type + (" auto_increment" if attribute.autoincrement else "")
-
-
-def _specs(
-    schema: str,
-    attributes: list[tuple[Any, ...]],
-    indexes: list[tuple[Any, ...]],
-    foreign_keys: list[tuple[Any, ...]],
-) -> dict[str, TableSpec]:
-    """Assemble the tables of a schema from what the catalog says."""
-    columns: dict[str, list[Attribute]] = {}
-    comments: dict[str, str] = {}
-    for table, name, sql_type, pk, not_null, type_, default, comment, table_comment in attributes:
-        columns.setdefault(table, []).append(
-            _attribute(name, sql_type, bool(pk), bool(not_null), type_, default, comment)
-        )
-        comments[table] = table_comment or ""
-    index_columns: dict[tuple[str, str, int], list[str]] = {}
-    for table, index, unique, column in indexes:
-        index_columns.setdefault((table, index, unique), []).append(column)
-    pairs: dict[tuple[str, int, str], list[tuple[str, str]]] = {}
-    for table, number, parent, child_column, parent_column in foreign_keys:
-        pairs.setdefault((table, number, parent), []).append((child_column, parent_column))
-    return {
-        table[len(schema) + 1 :]: TableSpec(
-            TableName(schema, table[len(schema) + 1 :]),
-            Heading(
-                tuple(columns[table]),
-                comments[table],
-                tuple(
-                    Index(tuple(names), bool(unique))
-                    for (owner, index, unique), names in index_columns.items()
-                    if owner == table and not index.endswith(_FOREIGN_KEY_INDEX)
-                ),
-            ),
-            tuple(
-                ForeignKey(TableName(*_split(parent)), tuple(names))
-                for (owner, _, parent), names in pairs.items()
-                if owner == table
-            ),
-        )
-        for table in columns
-        if "." not in table[len(schema) + 1 :]
-    }
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -431,13 +387,14 @@ def _split(name: str) -> tuple[str, str]:
 def _attribute(
     name: str,
     sql_type: str,
-    in_key: bool,
-    not_null: bool,
+    pk: int,
+    not_null: int,
     type_: str | None,
     default: str | None,
     comment: str | None,
 ) -> Attribute:
     text, increments = re.subn(r"\s+auto_increment$", "", type_ or _guess_type(sql_type))
+    in_key = bool(pk)
     nullable = not not_null and not in_key
     return Attribute(
         name,

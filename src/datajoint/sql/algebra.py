@@ -206,6 +206,7 @@ class Union_:
     key: tuple[str, ...]
     left_attributes: tuple[str, ...]
     right_attributes: tuple[str, ...]
+    types: Types
 
 
 @dataclass(frozen=True)

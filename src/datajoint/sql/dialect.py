@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,11 @@ class Storage:
     decoder: Callable[[Any], Callable[[Any], Any] | None] = lambda type_: None
 
 
+#: Table, primary key and other attributes, all quoted → the clause that says what happens when an
+#: inserted entity exists.
+Conflict = Callable[[str, Sequence[str], Sequence[str]], str]
+
+
 @dataclass(frozen=True)
 class Dialect:
     """The SQL of a database.
@@ -47,8 +52,8 @@ class Dialect:
         Stands for a bound value.
     qualify : callable
         Quoting function, schema and table name → the quoted name of the table.
-    translate : Translate
-        Writes a user's fragment in this dialect.
+    translate : Translate or None
+        Writes a user's fragment in this dialect; None where fragments are left unchanged.
     storage : mapping
         Category of types → how its values are stored.
     encode_literal : callable
@@ -60,8 +65,15 @@ class Dialect:
     computed : callable
         The SQL of a computed attribute and its type → the same, comparing as stored ones do.
     inserts : mapping
-        ``insert``, ``replace`` and ``skip`` → what stands before the name of the table, and after
-        the values; ``{key}`` stands for the primary key.
+        ``insert``, ``replace`` and ``skip`` → what stands before the name of the table, and what
+        makes, of the quoted names of the table, of its primary key and of its other attributes,
+        what stands after the values.
+    row_of_defaults : str
+        What stands after the name of the table to insert a row without values.
+    null : callable
+        Attribute type → the NULL of a column that has no values.
+    null_order : tuple of str
+        What makes NULL come first in an ascending order, and last in a descending one.
     plans_exists : bool
         Whether the planner turns every correlated ``EXISTS`` into a semijoin, with an index or
         without.
@@ -71,13 +83,16 @@ class Dialect:
     quote_mark: str
     placeholder: str
     qualify: Callable[[Callable[[str], str], str, str], str]
-    translate: Translate
+    translate: Translate | None
     storage: Mapping[str, Storage]
     encode_literal: Callable[[Any, AttributeType | None], Any]
     key_set: Callable[[list[tuple[Any, ...]], int], SQL]
     computed: Callable[[SQL, AttributeType | None], SQL]
-    inserts: Mapping[str, tuple[str, str]]
-    plans_exists: bool
+    inserts: Mapping[str, tuple[str, Conflict]]
+    row_of_defaults: str = "DEFAULT VALUES"
+    null: Callable[[AttributeType | None], str] = lambda type_: "NULL"
+    null_order: tuple[str, str] = ("", "")
+    plans_exists: bool = True
 
     def quote(self, name: str) -> str:
         """Quote an identifier: the only place where names become SQL."""
@@ -110,6 +125,8 @@ class Dialect:
         fragment: Fragment,
         attribute: Callable[[str], SQL],
         types: Mapping[str, AttributeType | None],
+        *,
+        condition: bool = False,
     ) -> SQL:
         """Write a user's condition or expression.
 
@@ -120,6 +137,8 @@ class Dialect:
             Attribute name → its SQL.
         types : mapping
             Attribute name → its type.
+        condition : bool
+            Whether it stands where a condition does.
         """
-        template = fragment.template(self.name, self.translate, types)
+        template = fragment.template(self.translate, types, condition=condition)
         return fragment.render(template, attribute, self.encode_literal)

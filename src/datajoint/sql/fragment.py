@@ -11,7 +11,7 @@ Manual 8.6.4, 8.8.3, 8.9.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -93,11 +93,19 @@ class Literal:
     compared_with: AttributeType | None
 
 
-#: A fragment in the text of a dialect.
-Template = tuple[str | Attribute | Literal, ...]
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A gap for a literal as the user wrote it: its position."""
 
-#: What a dialect makes of a tree: its text.
-Translate = Callable[[exp.Expr, Mapping[str, "AttributeType | None"]], str]
+    index: int
+
+
+#: A fragment in the text of a dialect.
+Template = tuple[str | Attribute | Literal | Token, ...]
+
+#: What a dialect makes of a tree: its text. The last argument tells whether the text stands where
+#: a condition does; elsewhere, truth is a number.
+Translate = Callable[[exp.Expr, Mapping[str, "AttributeType | None"], bool], str]
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,8 @@ class Fragment:
         As written.
     names : tuple of str
         The attributes that it uses, each once, in order.
+    bare : frozenset of str
+        The attributes that it uses outside of aggregating functions.
     aggregates : bool
         Whether it contains an aggregating function.
     volatile : bool
@@ -119,10 +129,15 @@ class Fragment:
     text: str
     shape: _Shape
     literals: tuple[Any, ...]
+    tokens: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
         return self.shape.names
+
+    @property
+    def bare(self) -> frozenset[str]:
+        return self.shape.bare
 
     @property
     def aggregates(self) -> bool:
@@ -137,21 +152,27 @@ class Fragment:
         return infer(self.shape.tree, types)
 
     def template(
-        self, name: str, translate: Translate, types: Mapping[str, AttributeType | None]
+        self,
+        translate: Translate | None,
+        types: Mapping[str, AttributeType | None],
+        *,
+        condition: bool,
     ) -> Template:
         """Write the fragment in a dialect.
 
         Parameters
         ----------
-        name : str
-            The dialect, for the cache.
-        translate : callable
-            Writes a tree in the dialect.
+        translate : callable or None
+            Writes a tree in the dialect; None leaves the text unchanged.
         types : mapping
             The types of the attributes.
+        condition : bool
+            Whether the text stands where a condition does.
         """
+        if translate is None:
+            return self.shape.unchanged
         used = {attribute: types.get(attribute) for attribute in self.names}
-        return _template(self.shape, name, translate, tuple(used.items()))
+        return _template(self.shape, translate, tuple(used.items()), condition)
 
     def render(
         self,
@@ -170,16 +191,17 @@ class Fragment:
         literal : callable
             What is bound for a literal, given the type that it is compared with.
         """
-        return SQL(
-            *(
-                part
-                if isinstance(part, str)
-                else attribute(part.name)
-                if isinstance(part, Attribute)
-                else Param(literal(self.literals[part.index], part.compared_with))
-                for part in template
-            )
-        )
+
+        def fill(part: str | Attribute | Literal | Token) -> str | SQL | Param:
+            if isinstance(part, str):
+                return part
+            if isinstance(part, Attribute):
+                return attribute(part.name)
+            if isinstance(part, Token):
+                return self.tokens[part.index]
+            return Param(literal(self.literals[part.index], part.compared_with))
+
+        return SQL(*map(fill, template))
 
 
 def parse_fragment(text: str) -> Fragment:
@@ -197,6 +219,7 @@ def parse_fragment(text: str) -> Fragment:
     """
     pieces: list[str] = []
     literals: list[Any] = []
+    tokens: list[str] = []
     end = 0
     for match in _LITERAL.finditer(text):
         token = match.group()
@@ -205,6 +228,7 @@ def parse_fragment(text: str) -> Fragment:
         value = _unquote(token) if token[0] in "'\"" else _number(token)
         pieces += text[end : match.start()], "\0", type(value).__name__, "\0"
         literals.append(value)
+        tokens.append(token)
         end = match.end()
     pieces.append(text[end:])
     skeleton = "".join(pieces)
@@ -216,12 +240,12 @@ def parse_fragment(text: str) -> Fragment:
             _shapes.clear()
         _fixed_literals[skeleton] = fixed
         _shapes[skeleton, tuple(literals[i] for i in fixed)] = shape
-        return Fragment(text, shape, tuple(literals))
+        return Fragment(text, shape, tuple(literals), tuple(tokens))
     key = skeleton, tuple(literals[i] for i in fixed)
     known = _shapes.get(key)
     if known is None:
         known = _shapes[key] = _parse_shape(text)[0]
-    return Fragment(text, known, tuple(literals))
+    return Fragment(text, known, tuple(literals), tuple(tokens))
 
 
 #: Text without its literals → the literals that the translation depends on, by position.
@@ -232,12 +256,14 @@ _shapes: dict[tuple[str, tuple[Any, ...]], _Shape] = {}
 class _Shape:
     """A parsed text with marks in the place of its plain literals; compared by identity."""
 
-    __slots__ = ("aggregates", "names", "tree", "volatile")
+    __slots__ = ("aggregates", "bare", "names", "tree", "unchanged", "volatile")
 
-    def __init__(self, tree: exp.Expr) -> None:
+    def __init__(self, tree: exp.Expr, text: str, start: int) -> None:
         columns = [c for c in tree.find_all(exp.Column, bfs=False) if _is_attribute(c)]
         self.tree = tree
+        self.unchanged = _unchanged(text, start, columns)
         self.names = tuple(dict.fromkeys(column.name for column in columns))
+        self.bare = frozenset(c.name for c in columns if not c.find_ancestor(exp.AggFunc))
         self.aggregates = any(not _windowed(node) for node in tree.find_all(exp.AggFunc))
         self.volatile = tree.find(*_VOLATILE) is not None
 
@@ -250,14 +276,42 @@ def _is_attribute(column: exp.Column) -> bool:
     return not isinstance(column.this, exp.Star) and column.find_ancestor(exp.Subquery) is None
 
 
+def _literals_in(text: str) -> list[re.Match[str]]:
+    return [match for match in _LITERAL.finditer(text) if match.group()[0] != "`"]
+
+
+def _unchanged(text: str, start: int, columns: Iterable[exp.Column]) -> Template:
+    """Cut a text at its attributes and its literals.
+
+    Parameters
+    ----------
+    text : str
+    start : int
+        Where the text began in what was parsed.
+    columns : iterable
+        The attributes in the tree.
+    """
+    gaps: list[tuple[int, int, Attribute | Token]] = [
+        (match.start(), match.end(), Token(i)) for i, match in enumerate(_literals_in(text))
+    ]
+    for column in columns:
+        place = column.this.meta
+        first = column.parts[0].meta.get("start", place["start"])  # of the table, if one is named
+        gaps.append((first - start, place["end"] + 1 - start, Attribute(column.name)))
+    parts: list[str | Attribute | Token] = []
+    end = 0
+    for begin, stop, gap in sorted(gaps, key=lambda gap: gap[0]):
+        parts += text[end:begin], gap
+        end = stop
+    parts.append(text[end:])
+    return tuple(part for part in parts if part != "")
+
+
 def _parse_shape(text: str) -> tuple[_Shape, tuple[int, ...]]:
     """Parse a text, and tell which of its literals must stay in the tree."""
     prefix = "SELECT "
     tree = _parse_tree(prefix, text)
-    positions = {
-        match.start() + len(prefix): i
-        for i, match in enumerate(m for m in _LITERAL.finditer(text) if m.group()[0] != "`")
-    }
+    positions = {match.start() + len(prefix): i for i, match in enumerate(_literals_in(text))}
     fixed = set(positions.values())
     for node in list(tree.find_all(exp.Literal)):
         index = positions.get(node.meta.get("start", -1))
@@ -265,7 +319,7 @@ def _parse_shape(text: str) -> tuple[_Shape, tuple[int, ...]]:
             kind = "f" if not (node.is_string or node.is_int) else ""
             node.set("this", f"{_LITERAL_MARK}{index}{kind}{_LITERAL_MARK}")
             fixed.discard(index)
-    return _Shape(tree), tuple(sorted(fixed))
+    return _Shape(tree, text, len(prefix)), tuple(sorted(fixed))
 
 
 def _context(node: exp.Expr) -> exp.Expr | None:
@@ -341,9 +395,9 @@ def _number(token: str) -> int | float:
 @lru_cache(maxsize=10_000)
 def _template(
     shape: _Shape,
-    name: str,
     translate: Translate,
     types: tuple[tuple[str, AttributeType | None], ...],
+    condition: bool,
 ) -> Template:
     types_of = dict(types)
     tree = shape.tree.copy()
@@ -356,7 +410,7 @@ def _template(
             marked = f"{_ATTRIBUTE_MARK}{column.name}{_ATTRIBUTE_MARK}"
             column.replace(exp.column(exp.to_identifier(marked, quoted=True)))
     marked_types = {f"{_ATTRIBUTE_MARK}{name}{_ATTRIBUTE_MARK}": type_ for name, type_ in types}
-    text = translate(tree.this, marked_types)
+    text = translate(tree.this, marked_types, condition)
     parts: list[str | Attribute | Literal] = []
     end = 0
     for match in _MARKS.finditer(text):

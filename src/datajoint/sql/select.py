@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
+from types import MappingProxyType
 
 from . import algebra
 from .algebra import Condition, Relation
@@ -200,7 +201,9 @@ class Writer:
         columns = {name: column for name, column in relation.columns if name in needed}
         used = frozenset(relation.by).union(*map(_names, columns.values()))
         statement = self._plain(relation.source, used)
-        statement.group_by = [statement.columns[name] for name in relation.by]
+        # Servers do not know that what else has one value in each group depends on the key.
+        dependent = sorted(used & relation.given - set(relation.by)) if relation.by else []
+        statement.group_by = [statement.columns[name] for name in (*relation.by, *dependent)]
         statement.given = frozenset(
             name
             for name, column in columns.items()
@@ -229,7 +232,7 @@ class Writer:
             text = SQL(
                 self._operand(matched, key + left + right),
                 " UNION ALL ",
-                self._operand(rest, key + left + right, frozenset(left)),
+                self._operand(rest, key + left + right, frozenset(left), relation.types),
             )
         return self._subquery(text, key + left + right)
 
@@ -239,8 +242,12 @@ class Writer:
         statement = self._visit(relation.source, needed | ordered)
         if statement.sliced:
             statement = self._nest(statement, sorted(needed | ordered))
+        ascending, descending = self.dialect.null_order
         statement.order = [
-            SQL(self._column(term.by, statement), " DESC" if term.descending else "")
+            SQL(
+                self._column(term.by, statement),
+                f" DESC{descending}" if term.descending else ascending,
+            )
             for term in relation.order
         ]
         statement.limit, statement.offset = relation.limit, relation.offset
@@ -258,13 +265,17 @@ class Writer:
         return statement if statement.plain else self._nest(statement, sorted(statement.columns))
 
     def _operand(
-        self, relation: Relation, names: list[str], absent: frozenset[str] = frozenset()
+        self,
+        relation: Relation,
+        names: list[str],
+        absent: frozenset[str] = frozenset(),
+        types: algebra.Types = MappingProxyType({}),
     ) -> SQL:
         """Write an operand of UNION, with NULL for the attributes that it does not have."""
         statement = self._visit(relation, frozenset(names) - absent)
         if statement.sliced:
             statement = self._nest(statement, sorted(statement.columns))
-        statement.columns |= {name: SQL("NULL") for name in absent}
+        statement.columns |= {name: SQL(self.dialect.null(types.get(name))) for name in absent}
         return self._emit(statement, names)
 
     def _nest(self, statement: _Select, names: Iterable[str]) -> _Select:
@@ -329,7 +340,7 @@ class Writer:
 
     @_condition.register
     def _(self, condition: algebra.Written, attribute: Attributes) -> SQL:
-        return self.dialect.fragment(condition.fragment, attribute, condition.types)
+        return self.dialect.fragment(condition.fragment, attribute, condition.types, condition=True)
 
     @_condition.register
     def _(self, condition: algebra.Equal, attribute: Attributes) -> SQL:

@@ -510,8 +510,8 @@ class _FragmentDialect(SQLite):
     Generator = FragmentGenerator
 
 
-def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None]) -> str:
-    """Write a parsed fragment for SQLite."""
+def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None], condition: bool) -> str:
+    """Write a parsed fragment for SQLite, where truth is a number."""
     generator = FragmentGenerator(dialect=_FragmentDialect(), unsupported_level=ErrorLevel.IGNORE)
     generator.attribute_types = types
     return generator.generate(tree, copy=False)
@@ -577,9 +577,12 @@ DIALECT = Dialect(
     encode_literal=_encode_literal,
     key_set=_key_set,
     inserts={
-        "insert": ("INSERT INTO", ""),
-        "replace": ("INSERT OR REPLACE INTO", ""),
-        "skip": ("INSERT INTO", " ON CONFLICT ({key}) DO NOTHING"),
+        "insert": ("INSERT INTO", lambda table, key, rest: ""),
+        "replace": ("INSERT OR REPLACE INTO", lambda table, key, rest: ""),
+        "skip": (
+            "INSERT INTO",
+            lambda table, key, rest: f" ON CONFLICT ({', '.join(key)}) DO NOTHING",
+        ),
     },
     computed=_computed,
     plans_exists=False,

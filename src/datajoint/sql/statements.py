@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .algebra import Condition, Relation
@@ -11,21 +12,42 @@ from .select import Writer
 from .text import SQL, Param, join
 
 
-def _insert_into(
-    dialect: Dialect, table: str, columns: Sequence[str], key: Iterable[str], mode: str
-) -> tuple[str, str]:
-    before, after = dialect.inserts[mode]
-    names = ", ".join(map(dialect.quote, columns))
-    return (
-        f"{before} {table} ({names})",
-        after.format(key=", ".join(map(dialect.quote, key))),
-    )
+@dataclass(frozen=True)
+class Insert:
+    """The insert of rows of values into a table.
+
+    Attributes
+    ----------
+    head : str
+        Up to the attributes.
+    columns : tuple of str
+        The attributes that have values; without any, a row has defaults only.
+    values : str
+        What stands between the attributes and the tail, for one row.
+    tail : str
+        What happens to entities that exist.
+    """
+
+    head: str
+    columns: tuple[str, ...]
+    values: str
+    tail: str
+
+    @property
+    def text(self) -> str:
+        """The statement that inserts one row."""
+        return self.head + self.values + self.tail
 
 
-def insert_row(
-    dialect: Dialect, table: str, columns: Sequence[str], key: Iterable[str], mode: str
-) -> str:
-    """Write the statement that inserts one row of values.
+def insert_rows(
+    dialect: Dialect,
+    table: str,
+    columns: Sequence[str],
+    key: Sequence[str],
+    rest: Sequence[str],
+    mode: str,
+) -> Insert:
+    """Write the insert of rows.
 
     Parameters
     ----------
@@ -33,31 +55,41 @@ def insert_row(
     table : str
         Quoted.
     columns : sequence of str
-        The attributes that have values; without any, the row has defaults only.
-    key : iterable of str
-        The primary key.
+        The attributes that have values.
+    key, rest : sequence of str
+        The primary key of the table, and its other attributes.
     mode : {"insert", "replace", "skip"}
         What happens when the primary key exists.
     """
+    before, conflict = dialect.inserts[mode]
+    tail = conflict(table, *(list(map(dialect.quote, part)) for part in (key, rest)))
     if not columns:
-        return f"{dialect.inserts[mode][0]} {table} DEFAULT VALUES"
-    head, tail = _insert_into(dialect, table, columns, key, mode)
-    return f"{head} VALUES ({', '.join([dialect.placeholder] * len(columns))}){tail}"
+        return Insert(f"{before} {table} ", (), dialect.row_of_defaults, tail)
+    names = ", ".join(map(dialect.quote, columns))
+    values = f"({', '.join([dialect.placeholder] * len(columns))})"
+    return Insert(f"{before} {table} ({names}) VALUES ", tuple(columns), values, tail)
 
 
 def insert_select(
     dialect: Dialect,
     table: str,
     columns: Sequence[str],
-    key: Iterable[str],
+    key: Sequence[str],
+    rest: Sequence[str],
     mode: str,
     relation: Relation,
 ) -> SQL:
     """Write the statement that inserts the result of a query, within the database."""
-    head, tail = _insert_into(dialect, table, columns, key, mode)
+    before, conflict = dialect.inserts[mode]
+    names = ", ".join(map(dialect.quote, columns))
     query = Writer(dialect).select(relation, columns)
     # The WHERE keeps what follows from being read as a part of a join.
-    return SQL(head, " SELECT * FROM (", query, ") AS source WHERE TRUE", tail)
+    return SQL(
+        f"{before} {table} ({names}) SELECT * FROM (",
+        query,
+        ") AS source WHERE TRUE",
+        conflict(table, *(list(map(dialect.quote, part)) for part in (key, rest))),
+    )
 
 
 def update(dialect: Dialect, table: str, values: Mapping[str, Any], condition: Condition) -> SQL:

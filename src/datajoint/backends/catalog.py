@@ -1,0 +1,72 @@
+"""What every backend needs to make tables and to read them back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
+
+from ..declare import ForeignKey, TableName, TableSpec
+from ..heading import Attribute, Heading, Index
+from ..sql.dialect import Dialect
+
+
+def names(dialect: Dialect, attributes: Iterable[str]) -> str:
+    """Quote names, with commas between them."""
+    return ", ".join(map(dialect.quote, attributes))
+
+
+def references(dialect: Dialect, foreign_key: ForeignKey) -> str:
+    """Write a foreign key up to its actions."""
+    table = dialect.table(foreign_key.parent.schema, foreign_key.parent.table)
+    return (
+        f"FOREIGN KEY ({names(dialect, foreign_key.child_attributes)}) "
+        f"REFERENCES {table} ({names(dialect, foreign_key.parent_attributes)})"
+    )
+
+
+def assemble(
+    schema: str,
+    columns: Iterable[tuple[str, Attribute]],
+    indexes: Iterable[tuple[str, str, bool, str]],
+    foreign_keys: Iterable[tuple[str, str, TableName, str, str]],
+    comments: Mapping[str, str],
+) -> dict[str, TableSpec]:
+    """Assemble the tables of a schema from what the catalog of the database says.
+
+    Parameters
+    ----------
+    schema : str
+    columns : iterable
+        Table and attribute, in the order of the attributes.
+    indexes : iterable
+        Table, index, whether it is unique, and attribute: for secondary indexes, in order.
+    foreign_keys : iterable
+        Table, constraint, parent, attribute, attribute of the parent; in order.
+    comments : mapping
+        Table → comment.
+
+    Returns
+    -------
+    dict
+        The tables by name.
+    """
+    attributes: dict[str, list[Attribute]] = {}
+    for table, attribute in columns:
+        attributes.setdefault(table, []).append(attribute)
+    own_indexes: dict[str, list[Index]] = {}
+    for (table, _, unique), rows in groupby(indexes, itemgetter(0, 1, 2)):
+        index = Index(tuple(row[3] for row in rows), unique)
+        own_indexes.setdefault(table, []).append(index)
+    references: dict[str, list[ForeignKey]] = {}
+    for (table, _, parent), pairs in groupby(foreign_keys, itemgetter(0, 1, 2)):
+        foreign_key = ForeignKey(parent, tuple(pair[3:] for pair in pairs))
+        references.setdefault(table, []).append(foreign_key)
+    return {
+        table: TableSpec(
+            TableName(schema, table),
+            Heading(tuple(own), comments.get(table, ""), tuple(own_indexes.get(table, ()))),
+            tuple(references.get(table, ())),
+        )
+        for table, own in attributes.items()
+    }
