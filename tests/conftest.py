@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 from hypothesis import settings
 
 import datajoint as dj
+from servers import MariaDBServer, PostgreSQLServer, Server
 
 # The suite tries the same examples everywhere; searching for new ones is a command of its own:
 # pytest --hypothesis-profile=search
@@ -48,6 +49,9 @@ class Target:
         """
         raise NotImplementedError
 
+    def drop(self, connection: dj.Connection, schemas: Iterable[str]) -> None:
+        """Drop schemas with all that they contain, quickly; only where tests share a server."""
+
     def stop(self) -> None:
         """Stop what was started for the suite, if anything."""
 
@@ -65,7 +69,71 @@ class SqliteTarget(Target):
         return {"backend": "sqlite", "path": str(folder / "test.db")}
 
 
-TARGETS: dict[str, Target] = {target.name: target for target in (SqliteTarget(),)}
+class ServerTarget(Target):
+    """A private server, started when the first test asks for it."""
+
+    driver: str
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._started = False
+
+    def drop_statements(self, schemas: list[str]) -> list[str]:
+        """Write what drops schemas (quoted) with all that they contain, in whatever order."""
+        raise NotImplementedError
+
+    def unavailable(self) -> str | None:
+        if not importlib.util.find_spec(self.driver):
+            return f"{self.driver} is not installed"
+        return self.server.unavailable()
+
+    def options(self, folder: Path) -> dict[str, Any]:
+        if not self._started:
+            self.server.start()
+            self._started = True
+        server = self.server
+        return {
+            "backend": self.name,
+            "host": server.host,
+            "port": server.port,
+            "user": server.user,
+            "password": server.password,
+        }
+
+    def drop(self, connection: dj.Connection, schemas: Iterable[str]) -> None:
+        for statement in self.drop_statements(list(map(connection.dialect.quote, schemas))):
+            connection.query(statement)
+
+    def stop(self) -> None:
+        if self._started:
+            self.server.stop()
+
+
+class MySQLTarget(ServerTarget):
+    name = "mysql"
+    driver = "pymysql"
+
+    def drop_statements(self, schemas: list[str]) -> list[str]:
+        drops = [f"DROP DATABASE {schema}" for schema in schemas]
+        return ["SET foreign_key_checks = 0", *drops, "SET foreign_key_checks = 1"]
+
+
+class PostgreSQLTarget(ServerTarget):
+    name = "postgresql"
+    driver = "psycopg"
+
+    def drop_statements(self, schemas: list[str]) -> list[str]:
+        return [f"DROP SCHEMA {schema} CASCADE" for schema in schemas]
+
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        SqliteTarget(),
+        MySQLTarget(MariaDBServer()),
+        PostgreSQLTarget(PostgreSQLServer()),
+    )
+}
 
 _REASONS = pytest.StashKey[dict[str, str]]()
 _numbers = itertools.count(1)
@@ -162,20 +230,7 @@ def connection(backend: str, connect: Callable[[], dj.Connection]) -> Iterator[d
         before = set(connection.list_schemas()) if TARGETS[backend].shared else set()
         yield connection
         if TARGETS[backend].shared:
-            drop_schemas(connection, set(connection.list_schemas()) - before)
-
-
-def drop_schemas(connection: dj.Connection, names: set[str]) -> None:
-    """Drop schemas that may depend on one another."""
-    while names:
-        left = set()
-        for name in names:
-            try:
-                dj.Schema(name, connection=connection).drop(force=True)
-            except dj.errors.AccessError:
-                left.add(name)
-        assert left < names, f"schemas that refer to one another: {left}"
-        names = left
+            TARGETS[backend].drop(connection, set(connection.list_schemas()) - before)
 
 
 @pytest.fixture
@@ -211,5 +266,5 @@ def session_connection(
     before = set(connection.list_schemas())
     yield connection
     if TARGETS[backend].shared:
-        drop_schemas(connection, set(connection.list_schemas()) - before)
+        TARGETS[backend].drop(connection, set(connection.list_schemas()) - before)
     connection.close()

@@ -123,7 +123,8 @@ def fetch_rows(query: Query, names: Sequence[str], squeeze: bool = False) -> lis
 
 
 def _select(query: Query, names: Sequence[str]) -> list[Row]:
-    statement = Writer(query.connection.dialect).select(query.relation, names)
+    types = query.heading.types
+    statement = Writer(query.connection.dialect).select(query.relation, names, types)
     rows = query.connection.rows(statement)
     return rows if names else [() for _ in rows]
 

@@ -127,6 +127,23 @@ def _to_int(value: Any) -> int:
     return int(_round_half_up(_to_decimal(value), 0))
 
 
+def shortest_single(number: float) -> float:
+    """Round to single precision, as the shortest decimal that names that number.
+
+    Raises
+    ------
+    OverflowError
+        When the number is too large.
+    """
+    (single,) = struct.unpack("<f", struct.pack("<f", number))
+    normal = abs(single) >= 2**-126  # six digits of a normal number are never too many
+    for digits in range(6 if normal else 1, 10):
+        shortest = float(f"{single:.{digits}g}")
+        if struct.unpack("<f", struct.pack("<f", shortest))[0] == single:
+            return shortest
+    return float(single)
+
+
 class _Numeric(AttributeType):
     numeric = True
 
@@ -185,21 +202,12 @@ class Float(_Numeric):
             raise NotAdmitted("is not a finite number")
         if self.unsigned and number < 0:
             raise NotAdmitted("is negative")
-        return self._single(number) if self.single else number
-
-    @staticmethod
-    def _single(number: float) -> float:
-        """Round to single precision, as the shortest decimal that names that number."""
+        if not self.single:
+            return number
         try:
-            (single,) = struct.unpack("<f", struct.pack("<f", number))
+            return shortest_single(number)
         except OverflowError:
             raise NotAdmitted("is out of the range of single precision") from None
-        normal = abs(single) >= 2**-126  # six digits of a normal number are never too many
-        for digits in range(6 if normal else 1, 10):
-            shortest = float(f"{single:.{digits}g}")
-            if struct.unpack("<f", struct.pack("<f", shortest))[0] == single:
-                return shortest
-        return float(single)
 
 
 @dataclass(frozen=True)
@@ -398,6 +406,17 @@ class Blob(AttributeType):
         if len(value) > self.size:
             raise NotAdmitted(f"takes {len(value)} bytes, of which {self.size} are allowed")
         return bytes(value)
+
+
+@dataclass(frozen=True)
+class Other(AttributeType):
+    """A type of a column that this version does not know: values are what the driver gives."""
+
+    category = "other"
+    in_key_allowed = False
+
+    def encode(self, value: Any) -> Any:
+        raise ValueError("cannot be written: this version does not know the type")
 
 
 _DATE_TIME = re.compile(
@@ -629,3 +648,11 @@ def parse_type(text: str) -> AttributeType:
     raise DataJointError(
         f"Unsupported attribute type `{stripped}`; the types are: {', '.join(TYPE_NAMES)}"
     )
+
+
+def column_type(text: str) -> AttributeType:
+    """Parse the type of a column that exists, perhaps made by another program."""
+    try:
+        return parse_type(text)
+    except DataJointError:
+        return Other(text)

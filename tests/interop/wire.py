@@ -77,9 +77,7 @@ def _encode_array(array: np.ndarray[Any, Any]) -> dict[str, Any]:
     else:
         dtype = array.dtype.str
         data = base64.b64encode(np.asarray(array).tobytes()).decode()
-    return _tagged(
-        "array", data, dtype=dtype, shape=list(array.shape), type=type(array).__name__
-    )
+    return _tagged("array", data, dtype=dtype, shape=list(array.shape), type=type(array).__name__)
 
 
 def _decode(value: Any) -> Any:

@@ -31,6 +31,7 @@ LAYERS = [
     "sql.select",
     "sql.statements",
     "sql.sqlite",
+    "sql.mysql",
     # model
     "heading",
     "condition",
@@ -45,6 +46,7 @@ LAYERS = [
     "backends.registry",
     "backends.sqlite_functions",
     "backends.sqlite",
+    "backends.mysql",
     # session
     "connection",
     # query

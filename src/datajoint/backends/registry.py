@@ -10,6 +10,7 @@ from .base import Backend
 #: Name in the configuration → module, class, driver, and what installs the driver.
 _BACKENDS = {
     "sqlite": ("datajoint.backends.sqlite", "SQLiteBackend", "apsw", "pip install apsw"),
+    "mysql": ("datajoint.backends.mysql", "MySQLBackend", "pymysql", "pip install PyMySQL"),
 }
 
 

@@ -64,6 +64,9 @@ class Dialect:
         carried by one parameter.
     computed : callable
         The SQL of a computed attribute and its type → the same, comparing as stored ones do.
+    fetched : callable
+        The SQL of an attribute whose values leave the database, and its type → the same, in a form
+        that loses nothing.
     inserts : mapping
         ``insert``, ``replace`` and ``skip`` → what stands before the name of the table, and what
         makes, of the quoted names of the table, of its primary key and of its other attributes,
@@ -90,6 +93,7 @@ class Dialect:
     computed: Callable[[SQL, AttributeType | None], SQL]
     inserts: Mapping[str, tuple[str, Conflict]]
     row_of_defaults: str = "DEFAULT VALUES"
+    fetched: Callable[[SQL, AttributeType | None], SQL] = lambda column, type_: column
     null: Callable[[AttributeType | None], str] = lambda type_: "NULL"
     null_order: tuple[str, str] = ("", "")
     plans_exists: bool = True

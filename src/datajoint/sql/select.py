@@ -93,10 +93,27 @@ class Writer:
 
     # -- statements -------------------------------------------------------------------------------
 
-    def select(self, relation: Relation, attributes: Iterable[str]) -> SQL:
-        """Select attributes of a relation, in this order."""
+    def select(
+        self,
+        relation: Relation,
+        attributes: Iterable[str],
+        types: algebra.Types = MappingProxyType({}),
+    ) -> SQL:
+        """Select attributes of a relation, in this order.
+
+        Parameters
+        ----------
+        relation : Relation
+        attributes : iterable of str
+        types : mapping
+            The types of attributes whose values leave the database.
+        """
         names = list(attributes)
-        return self._emit(self._visit(relation, frozenset(names)), names)
+        statement = self._visit(relation, frozenset(names))
+        if types:
+            fetched = self.dialect.fetched
+            statement.columns |= {n: fetched(statement.columns[n], types.get(n)) for n in names}
+        return self._emit(statement, names)
 
     def count(self, relation: Relation) -> SQL:
         """Count the entities of a relation."""

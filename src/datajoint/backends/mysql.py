@@ -1,0 +1,583 @@
+"""MySQL and MariaDB: a schema is a database of the server.
+
+Tables are made and read as DataJoint 0.13 and 0.14 do, so that all can work on the same ones:
+storage formats 2 and 6.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import hashlib
+import re
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pymysql
+from pymysql.constants import CR, ER
+
+from ..declare import TableName, TableSpec, default_value
+from ..errors import (
+    AccessError,
+    DataJointError,
+    DuplicateError,
+    IntegrityError,
+    LostConnectionError,
+    MissingAttributeError,
+    MissingTableError,
+    QueryError,
+    QuerySyntaxError,
+    UnknownAttributeError,
+)
+from ..heading import Attribute
+from ..sql.mysql import DIALECT
+from ..sql.statements import Insert
+from ..types import AttributeType, column_type, parse_type
+from .base import Backend, Cursor
+from .catalog import assemble, names, references
+
+SQL_MODE = (
+    "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,STRICT_ALL_TABLES,"
+    "NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY"
+)
+SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys")
+#: Bytes of a statement that inserts many rows: larger ones are not faster.
+BATCH = 2**21
+#: Bytes of a packet besides the statement.
+OVERHEAD = 64
+
+quote = DIALECT.quote
+
+
+class MySQLBackend(Backend):
+    """A session with a MySQL or MariaDB server."""
+
+    name = "mysql"
+    dialect = DIALECT
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        host = settings["database.host"] or "localhost"
+        self._user: str = settings["database.user"]
+        self._place = host if host.startswith("/") else f"{host}:{settings['database.port']}"
+        self._options = {
+            "user": self._user,
+            "password": settings["database.password"] or "",
+            "charset": settings["connection.charset"] or "utf8mb4",
+            "sql_mode": SQL_MODE,
+            "init_command": settings["connection.init_function"],
+            "autocommit": True,
+            **_place(host, settings["database.port"]),
+            **_tls(settings["database.use_tls"], is_socket=host.startswith("/")),
+        }
+        self._connection: pymysql.Connection[Any] | None = None
+        self._server = "MySQL"
+        self._max_packet = 2**24
+
+    # -- the session --------------------------------------------------------------------------
+
+    @property
+    def description(self) -> str:
+        return f"{self._server} as {self._user} at {self._place}"
+
+    @property
+    def user(self) -> str:
+        return self._user_at_host
+
+    @property
+    def session_id(self) -> int:
+        return self._session_id
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None and self._connection.open
+
+    def connect(self) -> None:
+        try:
+            self._connection = pymysql.connect(**self._options)
+        except (pymysql.MySQLError, OSError) as error:
+            raise self._connect_error(error) from error
+        ((version, self._max_packet, self._user_at_host, self._session_id),) = self.execute(
+            "SELECT @@version, @@max_allowed_packet, user(), connection_id()"
+        ).fetchall()
+        number = re.match(r"[\d.]*", version)
+        self._is_mariadb = "MariaDB" in version
+        self._server = f"{'MariaDB' if self._is_mariadb else 'MySQL'} {number and number[0]}"
+
+    def close(self) -> None:
+        if self._connection is not None:
+            with suppress(pymysql.Error):  # closed, or lost
+                self._connection.close()
+            self._connection = None
+
+    def abandon(self) -> None:
+        self._connection = None  # closes the copy of the socket, and says nothing to the server
+
+    # -- statements ---------------------------------------------------------------------------
+
+    def _send(self, statement: bytes) -> Cursor:
+        if self._connection is None:
+            raise pymysql.InterfaceError(0, "The connection is closed")
+        cursor = self._connection.cursor()
+        cursor.execute(statement)
+        return cursor
+
+    def _encoded(self, text: str) -> bytes:
+        encoding: str = getattr(self._connection, "encoding", "utf8")
+        return text.encode(encoding)
+
+    def execute(self, text: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Cursor:
+        if isinstance(values, Mapping):
+            by_name = {name.encode(): self._literal(value) for name, value in values.items()}
+            return self._send(self._encoded(text) % by_name)
+        return self._send(self._encoded(text) % tuple(map(self._literal, values)))
+
+    def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
+        for batch in self._batches(statement, rows):
+            self._send(batch)
+
+    def _batches(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> Iterator[bytes]:
+        """Write an insert as statements that fit into the packets of the server."""
+        head, tail = self._encoded(statement.head), self._encoded(statement.tail)
+        if not statement.columns:
+            yield from (head + self._encoded(statement.values) + tail for _ in rows)
+            return
+        largest = self._max_packet - len(head) - len(tail) - OVERHEAD
+        batch: list[bytes] = []
+        size = 0
+        for row in rows:
+            literals = list(map(self._literal, row))
+            values = b"(" + b",".join(literals) + b")"
+            if len(values) > largest:
+                raise self._too_large(statement, row, literals)
+            if batch and size + len(values) > min(largest, BATCH):
+                yield head + b",".join(batch) + tail
+                batch, size = [], 0
+            batch.append(values)
+            size += len(values) + 1
+        if batch:
+            yield head + b",".join(batch) + tail
+
+    def _too_large(
+        self, statement: Insert, row: Sequence[Any], literals: list[bytes]
+    ) -> DataJointError:
+        position = max(range(len(literals)), key=lambda i: len(literals[i]))
+        size = len(row[position]) if isinstance(row[position], (str, bytes)) else 0
+        return DataJointError(
+            f"The value of attribute `{statement.columns[position]}` has {size:,} bytes, and its "
+            f"row {sum(map(len, literals)):,} as it is sent; the server takes no more than "
+            f"{self._max_packet:,} (its variable max_allowed_packet, up to 1 GB). Raise it, or "
+            "keep large values in a store"
+        )
+
+    def _literal(self, value: Any) -> bytes:
+        """Write a value as a literal; bytes are copied, not encoded."""
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            escaped = bytes(value).replace(b"\\", b"\\\\").replace(b"'", b"\\'")
+            return b"_binary'" + escaped + b"'"
+        if isinstance(value, str):
+            return self._encoded("'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'")
+        write = _LITERALS.get(type(value))
+        if write is None:
+            return self._literal(_plain(value))
+        return write(value).encode()
+
+    def map_error(self, error: Exception) -> DataJointError | None:
+        if not isinstance(error, pymysql.MySQLError):
+            return None
+        code, text = error.args if len(error.args) == 2 else (-1, str(error))
+        if code in _LOST:
+            return LostConnectionError(f"The connection to {self.description} was lost: {text}")
+        if code in (ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT):
+            return QueryError(f"Others hold rows that the statement needs; repeat it: {text}")
+        return _ERRORS.get(code, QueryError)(text or str(error))
+
+    def _connect_error(self, error: Exception) -> DataJointError:
+        code, text = error.args if len(error.args) == 2 else (-1, str(error))
+        if code in _DENIED:
+            return AccessError(
+                f"The server at {self._place} refuses the user {self._user!r}: the password or "
+                f"the name is wrong, or the account asks for TLS or another host ({text})"
+            )
+        if code == _INSECURE_TRANSPORT:
+            return AccessError(
+                f"The server at {self._place} requires TLS: leave database.use_tls unset, or set "
+                f"it to True ({text})"
+            )
+        if code == CR.CR_SSL_CONNECTION_ERROR:
+            return DataJointError(
+                f"TLS is required by database.use_tls, but the server at {self._place} does not "
+                f"offer it ({text})"
+            )
+        if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+            return DataJointError(
+                f"The server at {self._place} is not trusted by database.use_tls, or TLS fails: "
+                f"{text}"
+            )
+        if code == ER.CON_COUNT_ERROR:
+            return DataJointError(f"The server at {self._place} has too many connections ({text})")
+        if code in (CR.CR_CONN_HOST_ERROR, CR.CR_CONNECTION_ERROR, CR.CR_UNKNOWN_HOST):
+            return LostConnectionError(
+                f"There is no database server at {self._place}. Check database.host and "
+                f"database.port, and that the server runs ({text})"
+            )
+        return self.map_error(error) or DataJointError(f"{self._place}: {text}")
+
+    # -- transactions -------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        self._send(b"START TRANSACTION WITH CONSISTENT SNAPSHOT")
+
+    def commit(self) -> None:
+        self._send(b"COMMIT")
+
+    def rollback(self) -> None:
+        if self.is_connected:
+            self._send(b"ROLLBACK")
+
+    # -- schemas ------------------------------------------------------------------------------
+
+    def schemas(self) -> list[str]:
+        rows = self.execute("SELECT schema_name FROM information_schema.schemata ORDER BY 1")
+        return [name for (name,) in rows if name not in SYSTEM_SCHEMAS]
+
+    def create_schema(self, schema: str) -> None:
+        self._send(self._encoded(f"CREATE DATABASE IF NOT EXISTS {quote(schema)}"))
+
+    def drop_schema(self, schema: str) -> None:
+        self._send(self._encoded(f"DROP DATABASE {quote(schema)}"))
+
+    def load_schema(self, schema: str) -> dict[str, TableSpec]:
+        columns = self.execute(
+            "SELECT table_name, column_name, column_type, column_key, is_nullable, "
+            "column_default, extra, column_comment FROM information_schema.columns "
+            "WHERE table_schema = %s ORDER BY table_name, ordinal_position",
+            (schema,),
+        ).fetchall()
+        indexes = self.execute(
+            "SELECT table_name, index_name, non_unique, column_name "
+            "FROM information_schema.statistics "
+            "WHERE table_schema = %s AND index_name <> 'PRIMARY' AND column_name IS NOT NULL "
+            "ORDER BY table_name, non_unique, index_name, seq_in_index",
+            (schema,),
+        ).fetchall()
+        foreign_keys = self.execute(
+            "SELECT table_name, constraint_name, referenced_table_schema, referenced_table_name, "
+            "column_name, referenced_column_name FROM information_schema.key_column_usage "
+            "WHERE table_schema = %s AND referenced_table_name IS NOT NULL "
+            "ORDER BY table_name, LENGTH(constraint_name), constraint_name, ordinal_position",
+            (schema,),
+        ).fetchall()
+        comments = self.execute(
+            "SELECT table_name, table_comment FROM information_schema.tables "
+            "WHERE table_schema = %s",
+            (schema,),
+        ).fetchall()
+        specs = assemble(
+            schema,
+            ((table, _attribute(*column)) for table, *column in columns),
+            ((table, index, not other, column) for table, index, other, column in indexes),
+            (
+                (table, constraint, TableName(parent_schema, parent), child, key)
+                for table, constraint, parent_schema, parent, child, key in foreign_keys
+            ),
+            dict(comments),
+        )
+        return {name: _without_own_indexes(spec) for name, spec in specs.items()}
+
+    def referring_schemas(self, schemas: Iterable[str]) -> set[str]:
+        wanted = tuple(schemas)
+        if not wanted:
+            return set()
+        rows = self.execute(
+            "SELECT DISTINCT table_schema FROM information_schema.key_column_usage "
+            f"WHERE referenced_table_schema IN ({', '.join(['%s'] * len(wanted))})",
+            wanted,
+        )
+        return {schema for (schema,) in rows}
+
+    # -- tables -------------------------------------------------------------------------------
+
+    def create_table(self, spec: TableSpec) -> None:
+        self._send(self._encoded(create_statement(spec)))
+
+    def drop_table(self, name: TableName) -> None:
+        self._send(self._encoded(f"DROP TABLE {DIALECT.table(name.schema, name.table)}"))
+
+    def size_on_disk(self, name: TableName) -> int:
+        rows = self.execute(
+            "SELECT data_length + index_length FROM information_schema.tables "
+            "WHERE table_schema = %s AND table_name = %s",
+            (name.schema, name.table),
+        )
+        return sum(int(size or 0) for (size,) in rows)
+
+    # -- administration -----------------------------------------------------------------------
+
+    def sessions(self) -> str:
+        return (
+            "SELECT id, user, host, db, command, time, state, info "
+            "FROM information_schema.processlist WHERE id <> connection_id()"
+        )
+
+    def kill(self, session: int) -> None:
+        try:
+            self.execute("KILL %s", (session,))
+        except pymysql.MySQLError as error:
+            if error.args[0] != ER.NO_SUCH_THREAD:  # it has ended by itself
+                raise
+
+    def set_password(self, password: str) -> None:
+        value = "PASSWORD(%s)" if self._is_mariadb else "%s"
+        self.execute(f"SET PASSWORD = {value}", (password,))
+
+
+# -- connecting -----------------------------------------------------------------------------------
+
+
+def _place(host: str, port: int) -> dict[str, Any]:
+    return {"unix_socket": host} if host.startswith("/") else {"host": host, "port": port}
+
+
+_TLS_OPTIONS = ("ca", "capath", "cert", "key", "password", "check_hostname", "cipher")
+
+
+def _tls(use_tls: bool | Mapping[str, Any] | None, *, is_socket: bool) -> dict[str, Any]:
+    """Turn the setting ``database.use_tls`` into options of the driver.
+
+    Without options, the driver encrypts the connection if the server can.
+    """
+    if use_tls is False or (use_tls is None and is_socket):
+        return {"ssl_disabled": True}
+    if use_tls is None:
+        return {}
+    options = {} if use_tls is True else dict(use_tls)
+    unknown = [name for name in options if name not in _TLS_OPTIONS]
+    if unknown:
+        raise DataJointError(
+            f"`{unknown[0]}` is no option of database.use_tls; there are {', '.join(_TLS_OPTIONS)}"
+        )
+    return {"ssl": _tls_context(options)}
+
+
+def _tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusts = "ca" in options or "capath" in options
+    context.check_hostname = trusts and options.get("check_hostname", True)
+    context.verify_mode = ssl.CERT_REQUIRED if trusts else ssl.CERT_NONE
+    try:
+        if trusts:
+            context.load_verify_locations(options.get("ca"), options.get("capath"))
+        if "cert" in options:
+            context.load_cert_chain(options["cert"], options.get("key"), options.get("password"))
+        if "cipher" in options:
+            context.set_ciphers(options["cipher"])
+    except OSError as error:
+        raise DataJointError(
+            f"The certificates of database.use_tls cannot be used: {error}"
+        ) from error
+    return context
+
+
+# -- values ---------------------------------------------------------------------------------------
+
+
+def _float_literal(value: float) -> str:
+    text = repr(value)  # an exponent makes it a double and not a decimal
+    return text if "e" in text or "n" in text else f"{text}e0"
+
+
+def _time_literal(value: dt.timedelta) -> str:
+    microseconds = abs(value) // dt.timedelta(microseconds=1)
+    seconds, microseconds = divmod(microseconds, 10**6)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    sign = "-" if value < dt.timedelta(0) else ""
+    return f"'{sign}{hours:02d}:{minutes:02d}:{seconds:02d}.{microseconds:06d}'"
+
+
+_LITERALS: Mapping[type, Callable[[Any], str]] = {
+    type(None): lambda value: "NULL",
+    bool: lambda value: str(int(value)),
+    int: str,
+    float: _float_literal,
+    decimal.Decimal: lambda value: format(value, "f"),
+    dt.date: lambda value: f"'{value.isoformat()}'",
+    dt.datetime: lambda value: f"'{value.replace(tzinfo=None).isoformat(' ')}'",
+    dt.time: lambda value: f"'{value.isoformat()}'",
+    dt.timedelta: _time_literal,
+}
+
+
+def _plain(value: Any) -> Any:
+    """Make a value that a user gave for raw SQL one that has a literal."""
+    if isinstance(value, (list, tuple, set, frozenset, Mapping)):
+        raise DataJointError(f"{value!r} is no value for SQL; give a placeholder for each member")
+    for type_ in (int, float, dt.datetime, dt.date):  # NumPy's and pandas's derive from these
+        if isinstance(value, type_) and type(value) is not type_:
+            return type_(value) if type_ in (int, float) else value.isoformat(" ")  # type: ignore[call-overload]
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+_LOST = (0, CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, ER.SERVER_SHUTDOWN, 1927, 4031)
+_DENIED = (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR, 1698)
+_INSECURE_TRANSPORT = 3159
+
+_ERRORS: Mapping[int, type[DataJointError]] = {
+    **dict.fromkeys(
+        (
+            ER.DBACCESS_DENIED_ERROR,
+            ER.ACCESS_DENIED_ERROR,
+            ER.TABLEACCESS_DENIED_ERROR,
+            ER.COLUMNACCESS_DENIED_ERROR,
+            ER.SPECIFIC_ACCESS_DENIED_ERROR,
+            ER.PROCACCESS_DENIED_ERROR,
+            ER.OPTION_PREVENTS_STATEMENT,  # the server only reads
+        ),
+        AccessError,
+    ),
+    # 1242 is raised by the clause that skips duplicates: see sql.mysql
+    **dict.fromkeys((ER.DUP_ENTRY, 1586, ER.SUBQUERY_NO_1_ROW), DuplicateError),
+    **dict.fromkeys(
+        (
+            ER.NO_REFERENCED_ROW,
+            ER.NO_REFERENCED_ROW_2,
+            ER.ROW_IS_REFERENCED,
+            ER.ROW_IS_REFERENCED_2,
+        ),
+        IntegrityError,
+    ),
+    **dict.fromkeys((ER.PARSE_ERROR, ER.SP_DOES_NOT_EXIST), QuerySyntaxError),
+    ER.NO_SUCH_TABLE: MissingTableError,
+    **dict.fromkeys((ER.NO_DEFAULT_FOR_FIELD, ER.BAD_NULL_ERROR), MissingAttributeError),
+    ER.BAD_FIELD_ERROR: UnknownAttributeError,
+}
+
+
+# -- definitions of tables ------------------------------------------------------------------------
+
+
+def create_statement(spec: TableSpec) -> str:
+    """Write the statement that creates a table (storage formats 2.7)."""
+    heading = spec.heading
+    inherited = {name for foreign_key in spec.foreign_keys for name in foreign_key.child_attributes}
+    clauses = [_column(a, a.name in inherited) for a in heading.all_attributes]
+    clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.primary_key)})")
+    clauses += [
+        f"{_constraint(spec.name.table, number)}{references(DIALECT, foreign_key)} "
+        "ON UPDATE CASCADE ON DELETE RESTRICT"
+        for number, foreign_key in enumerate(spec.foreign_keys, start=1)
+    ]
+    clauses += [
+        f"{'UNIQUE ' if index.unique else ''}INDEX ({names(DIALECT, index.attributes)})"
+        for index in heading.secondary_indexes
+    ]
+    clauses += [
+        f"UNIQUE INDEX ({quote(a.name)})"
+        for a in heading.all_attributes
+        if a.autoincrement and a.name != heading.primary_key[:1][0]
+    ]
+    return (
+        f"CREATE TABLE IF NOT EXISTS {DIALECT.table(spec.name.schema, spec.name.table)} (\n"
+        + ",\n".join(clauses)
+        + f"\n) ENGINE=InnoDB, COMMENT {_text(heading.comment)}"
+    )
+
+
+def _text(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _column(attribute: Attribute, inherited: bool) -> str:
+    type_ = attribute.attribute_type
+    assert type_ is not None
+    declaration = DIALECT.storage[type_.category].declaration(type_)
+    comment = f":{type_}:{attribute.comment}" if declaration != type_.text else attribute.comment
+    clause = f"{quote(attribute.name)} {declaration} {_default(attribute, inherited)}"
+    clause += " AUTO_INCREMENT" if attribute.autoincrement else ""
+    return clause + (f" COMMENT {_text(comment)}" if comment or inherited else "")
+
+
+def _default(attribute: Attribute, inherited: bool) -> str:
+    default = attribute.default
+    if attribute.nullable:
+        return "NULL" if inherited else "DEFAULT NULL"
+    if default is None:
+        return "NOT NULL"
+    if default.upper().startswith("CURRENT_TIMESTAMP") or default[0] in "'\"":
+        return f"NOT NULL DEFAULT {default}"
+    return f'NOT NULL DEFAULT "{default}"'
+
+
+def _constraint(table: str, number: int) -> str:
+    """Name a foreign key where the name that the server makes would be too long."""
+    if len(f"{table}_ibfk_{number}") <= 64:
+        return ""
+    digest = hashlib.md5(table.encode(), usedforsecurity=False).hexdigest()[:8]
+    return f"CONSTRAINT {quote(f'{table[:40]}_{digest}_ibfk_{number}')} "
+
+
+# -- tables as the server knows them --------------------------------------------------------------
+
+_MARKER = re.compile(r":([^:]+):(.*)", re.DOTALL)
+
+
+def _attribute(
+    name: str,
+    sql_type: str,
+    key: str,
+    is_nullable: str,
+    default: str | None,
+    extra: str,
+    comment: str,
+) -> Attribute:
+    marker = _MARKER.fullmatch(comment)
+    nullable = is_nullable == "YES"
+    type_ = column_type(marker[1]) if marker else _type_of(sql_type)
+    return Attribute(
+        name,
+        type_,
+        key == "PRI",
+        nullable,
+        "null" if nullable else _default_of(default, type_),
+        marker[2] if marker else comment,
+        "auto_increment" in extra.lower(),
+    )
+
+
+def _type_of(sql_type: str) -> AttributeType:
+    """Read the type of a column; the width for display of a number is no part of it."""
+    if sql_type == "tinyint(1)":
+        return parse_type("bool")
+    if re.match(r"(tiny|small|medium|big)?int\b|float\b|double\b|year\b", sql_type):
+        sql_type = re.sub(r"\(\d+\)", "", sql_type, count=1)
+    return column_type(sql_type)
+
+
+def _default_of(default: str | None, type_: AttributeType) -> str | None:
+    if default is None:
+        return None
+    if re.match(r"current_timestamp", default, re.IGNORECASE):
+        return default.upper().replace("()", "")
+    value = default_value(default)
+    if type_.numeric:
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _without_own_indexes(spec: TableSpec) -> TableSpec:
+    """Leave out the indexes that the server makes for foreign keys."""
+    own = {foreign_key.child_attributes for foreign_key in spec.foreign_keys}
+    indexes = tuple(
+        index
+        for index in spec.heading.secondary_indexes
+        if index.unique or index.attributes not in own
+    )
+    heading = replace(spec.heading, secondary_indexes=indexes)
+    return replace(spec, heading=heading)

@@ -1,0 +1,107 @@
+"""The SQL of MySQL and MariaDB: how types are stored; fragments go through unchanged.
+
+Storage formats 2 and 3.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..types import AttributeType, Float, shortest_single
+from .dialect import Dialect, Storage
+from .text import SQL, Param, join, parenthesized
+
+# -- types ----------------------------------------------------------------------------------------
+
+
+def _encode_float(value: float, type_: Float) -> float:
+    """Give the very number that is stored, so that a comparison finds it."""
+    if not type_.single:
+        return value
+    (single,) = struct.unpack("<f", struct.pack("<f", value))
+    return float(single)
+
+
+def _decode_float(type_: Float) -> Callable[[Any], float] | None:
+    return shortest_single if type_.single else None
+
+
+def _fetched(column: SQL, type_: AttributeType | None) -> SQL:
+    """Ask for a single-precision number as a double: the server would give six of its digits."""
+    if isinstance(type_, Float) and type_.single:
+        return SQL("(", column, " + 0e0)")
+    return column
+
+
+_AS_IT_IS = Storage(lambda type_: str(type_.text))
+
+STORAGE: Mapping[str, Storage] = {
+    **dict.fromkeys(
+        (
+            "integer",
+            "bool",
+            "year",
+            "decimal",
+            "string",
+            "enum",
+            "date",
+            "datetime",
+            "timestamp",
+            "time",
+            "blob",
+            "other",
+        ),
+        _AS_IT_IS,
+    ),
+    "float": Storage(_AS_IT_IS.declaration, encode=_encode_float, decoder=_decode_float),
+    "uuid": Storage(
+        lambda type_: "binary(16)",
+        encode=lambda value, type_: value.bytes,
+        decoder=lambda type_: lambda stored: uuid.UUID(bytes=stored),
+    ),
+}
+
+
+# -- statements -----------------------------------------------------------------------------------
+
+
+def _key_set(rows: list[tuple[Any, ...]], width: int) -> SQL:
+    members = (join(", ", map(Param, row)) for row in rows)
+    return join(", ", members if width == 1 else map(parenthesized, members))
+
+
+def _skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
+    """Leave an entity with the same primary key as it is.
+
+    The clause serves conflicts in every unique index. One in another index than the primary key
+    is an error, as it is without the clause: a subquery of two rows raises it.
+    """
+    if not key:
+        return " ON DUPLICATE KEY UPDATE"
+    first = f"{table}.{key[0]}"
+    same = " AND ".join(f"{table}.{name} = VALUES({name})" for name in key)
+    error = "(SELECT 1 UNION SELECT 2)"
+    return f" ON DUPLICATE KEY UPDATE {first} = IF({same}, {first}, {error})"
+
+
+DIALECT = Dialect(
+    name="mysql",
+    quote_mark="`",
+    placeholder="%s",
+    qualify=lambda quote, schema, table: f"{quote(schema)}.{quote(table)}",
+    translate=None,
+    storage=STORAGE,
+    encode_literal=lambda value, compared_with: value,
+    key_set=_key_set,
+    computed=lambda expression, type_: expression,
+    fetched=_fetched,
+    inserts={
+        "insert": ("INSERT INTO", lambda table, key, rest: ""),
+        "replace": ("REPLACE INTO", lambda table, key, rest: ""),
+        "skip": ("INSERT INTO", _skip),
+    },
+    row_of_defaults="() VALUES ()",
+)

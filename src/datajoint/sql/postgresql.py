@@ -1,0 +1,199 @@
+"""The SQL of PostgreSQL: how types are stored and enforced, and how fragments are written.
+
+Texts have a collation of DataJoint's own, which the backend creates: it compares without regard to
+case and accents, as MySQL does. Such a collation serves comparisons and orders, but neither LIKE
+nor regular expressions nor searches in texts, which are written with another one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from sqlglot import exp
+from sqlglot.dialects.postgres import Postgres
+from sqlglot.errors import ErrorLevel
+from sqlglot.generators.postgres import PostgresGenerator
+
+from ..types import (
+    AttributeType,
+    Blob,
+    Enum,
+    Float,
+    Integer,
+    String,
+    parse_type,
+    to_datetime,
+)
+from ..types import Decimal as DecimalType
+from .dialect import Dialect, Storage
+from .fragment import infer
+from .text import SQL, Param, join, literal
+
+# -- types ----------------------------------------------------------------------------------------
+
+#: The collation of texts, created by the backend: ICU's root collation at its first level, which
+#: is not deterministic.
+TEXT_COLLATION = '"datajoint"."text"'
+TEXT_COLLATION_OPTIONS = "provider = icu, locale = 'und-u-ks-level1', deterministic = false"
+
+_NATIVE_INTEGERS = tuple(
+    (name, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    for name, bits in (("smallint", 16), ("integer", 32), ("bigint", 64))
+)
+
+
+def _native_integer(type_: Integer) -> tuple[str, int, int]:
+    """Find the smallest native type that holds the range, with its own range."""
+    for name, low, high in _NATIVE_INTEGERS:
+        if low <= type_.low and type_.high <= high:
+            return name, low, high
+    return "numeric(20)", -(10**20), 10**20
+
+
+def _integer_check(type_: Integer, column: str) -> str:
+    _, low, high = _native_integer(type_)
+    exact = (low, high) == (type_.low, type_.high)
+    return "" if exact else f"{column} BETWEEN {type_.low} AND {type_.high}"
+
+
+def _integer_decoder(type_: Integer) -> Callable[[Any], Any] | None:
+    """Make integers of decimals, which the widest integers and the sums of bigint come as."""
+    return _whole if max(-type_.low, type_.high) > 2**32 else None
+
+
+def _whole(value: Any) -> Any:
+    if type(value) is decimal.Decimal and value == value.to_integral_value():
+        return int(value)
+    return value
+
+
+def _float_check(type_: Float, column: str) -> str:
+    low = ">= 0" if type_.unsigned else "> '-Infinity'"
+    return f"{column} < 'Infinity' AND {column} {low}"  # NaN is the greatest
+
+
+def _string_declaration(type_: String) -> str:
+    return f"varchar({max(1, type_.length)}) COLLATE {TEXT_COLLATION}"
+
+
+def _enum_check(type_: Enum, column: str) -> str:
+    return f'{column} COLLATE "C" IN ({", ".join(map(literal, type_.members))})'
+
+
+def _blob_check(type_: Blob, column: str) -> str:
+    unlimited = type_.size >= 2**30  # which is more than a value can have
+    return "" if unlimited else f"octet_length({column}) <= {type_.size}"
+
+
+def _decode_timestamp(value: dt.datetime) -> dt.datetime:
+    return value.replace(tzinfo=None)
+
+
+STORAGE: Mapping[str, Storage] = {
+    "integer": Storage(
+        lambda type_: _native_integer(type_)[0], _integer_check, decoder=_integer_decoder
+    ),
+    "bool": Storage(
+        lambda type_: "boolean", encode=lambda value, type_: bool(value), decoder=lambda type_: int
+    ),
+    "year": Storage(
+        lambda type_: "smallint",
+        lambda type_, column: f"{column} = 0 OR {column} BETWEEN 1901 AND 2155",
+    ),
+    "float": Storage(lambda type_: "real" if type_.single else "double precision", _float_check),
+    "decimal": Storage(
+        lambda type_: f"numeric({type_.precision},{type_.scale})",
+        lambda type_, column: f"{column} >= 0" if type_.unsigned else "",
+    ),
+    "string": Storage(
+        _string_declaration,
+        lambda type_, column: "" if type_.length else f"{column} COLLATE \"C\" = ''",
+    ),
+    "enum": Storage(lambda type_: f"varchar COLLATE {TEXT_COLLATION}", _enum_check),
+    "date": Storage(lambda type_: "date"),
+    "datetime": Storage(lambda type_: f"timestamp({type_.digits})"),
+    "timestamp": Storage(
+        lambda type_: f"timestamp({type_.digits}) with time zone",
+        decoder=lambda type_: _decode_timestamp,
+    ),
+    "time": Storage(
+        lambda type_: f"interval({type_.digits})",
+        lambda type_, column: f"{column} BETWEEN '-838:59:59' AND '838:59:59'",
+    ),
+    "uuid": Storage(lambda type_: "uuid"),
+    "blob": Storage(lambda type_: "bytea", _blob_check),
+}
+
+
+# -- fragments ------------------------------------------------------------------------------------
+
+
+def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None], condition: bool) -> str:
+    """Write a parsed fragment for PostgreSQL, where truth is no number."""
+    generator = PostgresGenerator(dialect=Postgres(), unsupported_level=ErrorLevel.IGNORE)
+    return generator.generate(tree, copy=False)
+
+
+# -- the dialect ----------------------------------------------------------------------------------
+
+
+def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
+    return value
+
+
+def _computed(expression: SQL, type_: AttributeType | None) -> SQL:
+    """Give computed texts the collation of stored ones."""
+    if type_ is not None and type_.is_string:
+        return SQL("(", expression, f") COLLATE {TEXT_COLLATION}")
+    return expression
+
+
+def _key_set(rows: list[tuple[Any, ...]], width: int) -> SQL:
+    listed = (SQL("(", join(", ", map(Param, row)), ")") for row in rows)
+    return SQL("VALUES ", join(", ", listed))
+
+
+def _null(type_: AttributeType | None) -> str:
+    if type_ is None:
+        return "NULL"
+    declaration, collate, collation = (
+        STORAGE[type_.category].declaration(type_).partition(" COLLATE ")
+    )
+    return f"CAST(NULL AS {declaration}){collate}{collation}"
+
+
+def _replace(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
+    """Give every other attribute the value proposed for the insert: the given one or its default."""
+    if not rest:
+        return _skip(table, key, rest)
+    assignments = ", ".join(f"{name} = EXCLUDED.{name}" for name in rest)
+    return f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {assignments}"
+
+
+def _skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
+    return f" ON CONFLICT ({', '.join(key)}) DO NOTHING"
+
+
+DIALECT = Dialect(
+    name="postgresql",
+    quote_mark='"',
+    placeholder="%s",
+    qualify=lambda quote, schema, table: f"{quote(schema)}.{quote(table)}",
+    translate=translate,
+    storage=STORAGE,
+    encode_literal=_encode_literal,
+    key_set=_key_set,
+    computed=_computed,
+    inserts={
+        "insert": ("INSERT INTO", lambda table, key, rest: ""),
+        "replace": ("INSERT INTO", _replace),
+        "skip": ("INSERT INTO", _skip),
+    },
+    null=_null,
+    null_order=(" NULLS FIRST", " NULLS LAST"),
+)
