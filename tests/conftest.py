@@ -234,6 +234,21 @@ def connection(backend: str, connect: Callable[[], dj.Connection]) -> Iterator[d
 
 
 @pytest.fixture
+def differs(backend: str, request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Mark what a database does in a way of its own: ``differs(sqlite="the reason")``.
+
+    The test must fail there, so that a difference which goes away is noticed.
+    """
+
+    def mark(**reasons: str) -> None:
+        if backend in reasons:
+            reason = f"{backend}: {reasons[backend]}"
+            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+
+    return mark
+
+
+@pytest.fixture
 def schema_name() -> str:
     """Name a schema that no other test has."""
     return f"djtest_{os.getpid()}_{next(_numbers)}"

@@ -5,16 +5,19 @@ Manual 5.13 and 7.3.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any
 
 from .connection import Connection
-from .declare import TableSpec
+from .declare import ForeignKey, TableSpec
 from .dependencies import Edge, Graph
 from .errors import DataJointError
 from .sql import algebra
 from .sql.algebra import Condition, Relation
 from .sql.select import Writer
-from .sql.statements import delete
+from .sql.statements import delete, update
 from .utils import get_master
 
 
@@ -93,8 +96,12 @@ def _spread(
     return [affected[name] for name in reached if name in affected]
 
 
+def _select(spec: TableSpec, condition: Condition) -> Relation:
+    return algebra.Restriction(spec.relation, condition)
+
+
 def _rows(spec: TableSpec, deletion: Deletion) -> Relation:
-    return algebra.Restriction(spec.relation, deletion.condition)
+    return _select(spec, deletion.condition)
 
 
 def _referring(edge: Edge, parent: Relation) -> Condition:
@@ -185,11 +192,58 @@ def check_parts(connection: Connection, plan: list[Deletion]) -> None:
 def execute_delete(connection: Connection, plan: list[Deletion]) -> None:
     """Delete what is planned, children first."""
     graph = connection.dependencies.load(force=False)
-    dialect = connection.dialect
     for deletion in reversed(plan):
-        name = graph.tables[deletion.table].name
-        statement = delete(dialect, dialect.table(name.schema, name.table), deletion.condition)
-        connection.execute(statement)
+        delete_rows(connection, graph.tables[deletion.table], deletion.condition)
+
+
+def delete_rows(connection: Connection, spec: TableSpec, condition: Condition) -> int:
+    """Delete rows of one table, and count them.
+
+    Where rows refer to rows of the same table, not every database can delete them together: they
+    forget to which ones they refer or, where they must refer to one, go after those that refer to
+    them.
+    """
+    dialect = connection.dialect
+    table = dialect.table(spec.name.schema, spec.name.table)
+    own = [foreign_key for foreign_key in spec.foreign_keys if foreign_key.parent == spec.name]
+    for foreign_key in own:
+        nullable = [a for a in foreign_key.child_attributes if spec.heading[a].nullable]
+        if nullable:
+            condition = key_condition(connection, spec, _select(spec, condition))
+            connection.execute(update(dialect, table, dict.fromkeys(nullable), condition))
+    required = [
+        foreign_key
+        for foreign_key in own
+        if not any(spec.heading[a].nullable for a in foreign_key.child_attributes)
+    ]
+    conditions = _leaves_first(connection, spec, required, condition) if required else [condition]
+    return sum(connection.execute(delete(dialect, table, each)) for each in conditions)
+
+
+def _leaves_first(
+    connection: Connection, spec: TableSpec, foreign_keys: list[ForeignKey], condition: Condition
+) -> Iterator[Condition]:
+    """Divide rows of a table so that none is referred to by one of a later part."""
+    key = spec.heading.primary_key
+    names = list(dict.fromkeys(key + [a for fk in foreign_keys for a in fk.child_attributes]))
+    rows = connection.rows(Writer(connection.dialect).select(_select(spec, condition), names))
+    referring: dict[tuple[Any, ...], set[tuple[Any, ...]]] = {}
+    for row in rows:
+        values = dict(zip(names, row, strict=True))
+        own = tuple(values[name] for name in key)
+        referring.setdefault(own, set())
+        for foreign_key in foreign_keys:
+            parent = tuple(values[child] for child, _ in foreign_key.attributes)
+            if parent != own:
+                referring.setdefault(parent, set()).add(own)
+    selected = {tuple(row[: len(key)]) for row in rows}
+    sorter = TopologicalSorter(referring)
+    sorter.prepare()
+    while sorter.is_active():
+        ready = sorter.get_ready()
+        if selected.intersection(ready):
+            yield algebra.OneOf(tuple(key), tuple(selected.intersection(ready)))
+        sorter.done(*ready)
 
 
 def plan_drop(connection: Connection, table: str) -> list[tuple[str, int]]:

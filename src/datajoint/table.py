@@ -32,7 +32,7 @@ from .settings import config
 from .sql import algebra
 from .sql.algebra import Relation
 from .sql.select import Writer
-from .sql.statements import delete, insert_rows, insert_select, update
+from .sql.statements import insert_rows, insert_select, update
 from .utils import get_master, split_full_table_name, user_choice
 
 _CHUNK = 1000
@@ -573,8 +573,7 @@ class Table(QueryExpression):
         IntegrityError
             When other tables refer to them; nothing is deleted.
         """
-        statement = delete(self.connection.dialect, self._quoted, self._own_condition())
-        count = self.connection.execute(statement)
+        count = cascade.delete_rows(self.connection, self.spec, self._own_condition())
         return count if get_count else None
 
     # -- drop -----------------------------------------------------------------------------------

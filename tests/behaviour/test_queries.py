@@ -1574,7 +1574,8 @@ class TestOrderAndLimit:
         result = uni.Student.fetch("sex", order_by="student_id")
         assert result.tolist() == [s["sex"] for s in data.students]
 
-    def test_order_by_a_computed_attribute(self, uni, data):
+    def test_order_by_a_computed_attribute(self, uni, data, differs):
+        differs(mysql="results of arithmetic with unsigned integers cannot be negative")
         query = uni.Student.proj(negative="-1 * student_id")
         assert query.fetch("student_id", order_by="negative").tolist() == ids(data.students)[::-1]
 

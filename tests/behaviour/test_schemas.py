@@ -168,7 +168,7 @@ def test_a_schema_that_must_exist(connection):
         "Database named `nonexistent` was not defined. "
         "Set argument create_schema=True to create it."
     )
-    assert connection.list_schemas() == []
+    assert "nonexistent" not in connection.list_schemas()
 
 
 def test_tables_that_must_exist(make_schema):
@@ -295,5 +295,5 @@ def test_drop_of_a_schema(connection, make_schema):
         first.drop()
     second.drop()
     first.drop()
-    assert connection.list_schemas() == []
+    assert not {first.database, second.database} & set(connection.list_schemas())
     assert not first.exists

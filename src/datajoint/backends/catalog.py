@@ -49,7 +49,7 @@ def assemble(
     Returns
     -------
     dict
-        The tables by name.
+        The tables by name, in the order of their names.
     """
     attributes: dict[str, list[Attribute]] = {}
     for table, attribute in columns:
@@ -68,5 +68,5 @@ def assemble(
             Heading(tuple(own), comments.get(table, ""), tuple(own_indexes.get(table, ()))),
             tuple(references.get(table, ())),
         )
-        for table, own in attributes.items()
+        for table, own in sorted(attributes.items())
     }

@@ -1,0 +1,655 @@
+"""The same definition, declared by each client, gives the same table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import Pair, Sql
+from .sides import Here, Incumbent, IncumbentError, Side
+
+ShowCreate = Callable[[str], dict[str, str]]
+
+
+def attributes(*lines: str) -> str:
+    """Write the class of a table that has these attributes below its key."""
+    return "\n".join(
+        [
+            "@lab",
+            "class Sample(dj.Manual):",
+            "    definition = r'''",
+            "    sample_id : int",
+            "    ---",
+            *(f"    {line}" for line in lines),
+            "    '''",
+        ]
+    )
+
+
+TYPES = [
+    *(f"{name}int" for name in ("tiny", "small", "medium", "big", "")),
+    *(f"{name}int unsigned" for name in ("tiny", "small", "medium", "big", "")),
+    "integer",
+    "INT",
+    "int(5)",
+    "smallint(3) unsigned",
+    "decimal(9,3)",
+    "decimal(9,3) unsigned",
+    "numeric(4,1)",
+    "decimal(6)",
+    "decimal",
+    "float",
+    "double",
+    "real",
+    "float unsigned",
+    "float(7,3)",
+    "double(10,2)",
+    "char(7)",
+    "varchar(1)",
+    "varchar(255)",
+    "varchar(4000)",
+    "enum('a','b')",
+    "enum('a', 'b with blanks', 'c''s', 'é')",
+    'enum("x","y")',
+    "bool",
+    "boolean",
+    "date",
+    "datetime",
+    "datetime(3)",
+    "datetime(6)",
+    "time",
+    "time(2)",
+    "timestamp",
+    "timestamp(6)",
+    "year",
+    "uuid",
+    "tinyblob",
+    "blob",
+    "mediumblob",
+    "longblob",
+    "attach",
+    "json",
+]
+
+DEFAULTS = [
+    "a = null : int",
+    "a = NULL : varchar(10)",
+    "a = null : uuid",
+    "a = null : longblob",
+    "a = null : datetime(6)",
+    "a = null : timestamp",
+    "a = null : enum('x','y')",
+    "a = null : attach",
+    "a = 0 : int",
+    "a = -7 : smallint",
+    "a=1.5 : float",
+    "a = 1e-3 : double",
+    "a = 2.50 : decimal(5,2)",
+    'a = "3" : int unsigned',
+    "a = 1 : bool",
+    "a = 0 : tinyint",
+    'a = "" : varchar(10)',
+    "a = '' : varchar(10)",
+    'a = "text" : varchar(10)',
+    "a = 'text' : varchar(10)",
+    "a = text : varchar(10)",
+    "a = \"it's\" : varchar(10)",
+    "a = 'say \"no\"' : varchar(10)",
+    "a = 'it''s' : varchar(10)",
+    "a = \"a:b\" : varchar(10)",
+    "a = 'c#d' : varchar(10)",
+    "a = 'naïve 細胞' : varchar(10)",
+    'a = "null" : varchar(10)',
+    'a = "CURRENT_TIMESTAMP" : varchar(30)',
+    "a = 'x' : char(3)",
+    "a = 'x' : enum('x','y')",
+    'a = "y" : enum("x","y")',
+    "a = y : enum('x','y')",
+    "a = CURRENT_TIMESTAMP : timestamp",
+    "a = current_timestamp : timestamp",
+    "a = CURRENT_TIMESTAMP : datetime",
+    "a = CURRENT_TIMESTAMP(6) : datetime(6)",
+    "a = CURRENT_TIMESTAMP(3) : timestamp(3)",
+    "a = '2020-01-02' : date",
+    "a = 2020-01-02 : date",
+    "a = '2020-01-02 03:04:05' : datetime",
+    "a = '03:04:05' : time",
+    "a = 2001 : year",
+]
+
+COMMENTS = [
+    "a : int #",
+    "a : int # plain",
+    "a : int #no blank",
+    "a : int # in the middle # of it",
+    "a : int # at its end ##",
+    'a : int # "quoted"',
+    "a : int # it's",
+    "a : int # `back`",
+    "a : int # with: colon",
+    "a : int # 100% of 50%d",
+    "a : int # naïve 細胞 🧠",
+    "a : int # a -> b, (c); d -- e /* f */",
+    "a : uuid # the : id",
+    "a : uuid",
+    'a : uuid # "quoted"',
+    "a : attach # its file",
+    "a = 'x#y' : varchar(5) # why",
+    "a : enum('#','b') # signs",
+    "a : enum('a:b','c') # colons",
+]
+
+# sources run with `lab`, a schema; `name`, its name; and `dj`
+TABLES = {
+    "comment of the table": """
+@lab
+class Sample(dj.Manual):
+    definition = "# samples: it's `new` # 細胞 100%\\n sample_id : int"
+""",
+    "no comment of the table": """
+@lab
+class Sample(dj.Manual):
+    definition = '''
+
+    # a remark
+    sample_id : int # the key
+
+    # another one
+    ------- what follows is not the key
+    # a third one
+    x : int
+    '''
+""",
+    "other separator": """
+@lab
+class Sample(dj.Manual):
+    definition = '''
+    sample_id : int
+    ____
+    x : int
+    '''
+""",
+    "key of many types": """
+@lab
+class Sample(dj.Manual):
+    definition = '''
+    a : bigint unsigned
+    b : varchar(20) # b
+    c : date
+    d : datetime(3)
+    e : uuid # e
+    f : enum('x','y')
+    g : decimal(6,2)
+    h = 5 : smallint
+    i = "i" : char(2)
+    j : bool
+    k : year
+    l : float
+    '''
+""",
+    "auto increment": """
+@lab
+class Sample(dj.Manual):
+    definition = '''
+    sample_id : int unsigned auto_increment # counted
+    ---
+    x : int
+    '''
+""",
+    "singleton of a tier": """
+@lab
+class ScanDay2P(dj.Manual):
+    definition = "a : int"
+@lab
+class EEG(dj.Lookup):
+    definition = "a : int"
+@lab
+class ROI(dj.Imported):
+    definition = "-> ScanDay2P"
+@lab
+class X1Y2(dj.Computed):
+    definition = "-> EEG"
+""",
+    "parts": """
+@lab
+class Session(dj.Manual):
+    definition = '''
+    session_id : int # of the session
+    '''
+    class Trial(dj.Part):
+        definition = '''
+        # a trial
+        -> master
+        trial : smallint # of the trial
+        ---
+        start : float
+        '''
+    class Note(dj.Part):
+        definition = '''
+        -> Session
+        -> Session.Trial
+        ---
+        text : varchar(100)
+        '''
+@lab
+class Spikes(dj.Computed):
+    definition = '''
+    -> Session
+    '''
+    class Unit(dj.Part):
+        definition = '''
+        -> master
+        unit : int
+        ---
+        -> Session.Trial
+        '''
+@lab
+class Kind(dj.Lookup):
+    definition = "kind : varchar(8)"
+    contents = [['a'], ['b']]
+    class Alias(dj.Part):
+        definition = '''
+        -> Kind
+        alias : varchar(8)
+        '''
+""",
+    "lookup with contents": """
+@lab
+class Stain(dj.Lookup):
+    definition = '''
+    stain : varchar(12)
+    ---
+    colour = 'green' : enum('green','red')
+    weight = null : float
+    '''
+    contents = [('dapi', 'green', 1.5), dict(stain='nissl', weight=None), dict(stain='gfp')]
+""",
+    "foreign keys above and below": """
+@lab
+class Person(dj.Manual):
+    definition = '''
+    person : varchar(12) # who's name
+    ---
+    x : int
+    '''
+@lab
+class Rig(dj.Lookup):
+    definition = '''
+    room : smallint unsigned # number
+    rig = 'A' : char(1) # letter
+    '''
+@lab
+class Session(dj.Manual):
+    definition = '''
+    -> Rig
+    day : date
+    ---
+    before : int
+    -> Person
+    after = 5 : int
+    '''
+""",
+    "renamed": """
+@lab
+class Node(dj.Manual):
+    definition = '''
+    graph : uuid # which
+    node : int # id
+    ---
+    label : varchar(8)
+    '''
+@lab
+class Edge(dj.Manual):
+    definition = '''
+    -> Node.proj(source='node')
+    -> Node.proj(target="node")
+    ---
+    -> [nullable] Node.proj(other_graph='graph', over='node')
+    '''
+""",
+    "self reference": """
+@lab
+class Cell(dj.Manual):
+    definition = '''
+    cell : int # id
+    '''
+@lab
+class Mother(dj.Manual):
+    definition = '''
+    -> Cell
+    ---
+    -> Cell.proj(mother='cell')
+    '''
+""",
+    "options": """
+@lab
+class Person(dj.Manual):
+    definition = "person : int # id"
+@lab
+class Desk(dj.Manual):
+    definition = '''
+    room : int
+    desk : int
+    '''
+@lab
+class Place(dj.Manual):
+    definition = '''
+    place : int
+    ---
+    -> [nullable] Person
+    -> [unique] Desk
+    -> [nullable, unique] Person.proj(deputy='person')
+    -> [UNIQUE, Nullable] Desk.proj(next_room='room', next_desk='desk')
+    '''
+@lab
+class Only(dj.Manual):
+    definition = '''
+    -> [unique] Place
+    -> Desk
+    '''
+""",
+    "overlapping": """
+@lab
+class Subject(dj.Manual):
+    definition = "subject : int # s"
+@lab
+class Session(dj.Manual):
+    definition = '''
+    -> Subject
+    session : int
+    '''
+@lab
+class Drug(dj.Manual):
+    definition = '''
+    -> Subject
+    drug : varchar(8)
+    '''
+@lab
+class Treatment(dj.Manual):
+    definition = '''
+    -> Session
+    -> Drug
+    ---
+    -> Subject
+    -> Session.proj(until='session')
+    '''
+@lab
+class Typed(dj.Manual):
+    definition = '''
+    subject : int # own words
+    ---
+    -> Subject
+    -> [nullable] Session
+    '''
+""",
+    "types of referred attributes": """
+@lab
+class Parent(dj.Manual):
+    definition = '''
+    a : tinyint unsigned
+    b = 3 : mediumint # b
+    c : varchar(30)
+    d : datetime(6)
+    e : uuid # e
+    f : enum('x','it''s')
+    g : decimal(6,2)
+    h : char(4)
+    i : bool
+    j : float
+    k : timestamp
+    '''
+@lab
+class Child(dj.Manual):
+    definition = "-> Parent"
+@lab
+class Grandchild(dj.Manual):
+    definition = '''
+    n : int
+    ---
+    -> [nullable] Child.proj(a2='a', e2='e')
+    '''
+""",
+    "indexes": """
+@lab
+class Sample(dj.Manual):
+    definition = '''
+    a : int
+    b : int
+    index(b)
+    ---
+    c : int
+    d = null : varchar(30)
+    e : date
+    index (c, d)
+    unique index (d)
+    UNIQUE INDEX(c,e)
+    index (e)
+    '''
+""",
+    "indexes beside foreign keys": """
+@lab
+class Person(dj.Manual):
+    definition = '''
+    room : int
+    person : int
+    '''
+@lab
+class Place(dj.Manual):
+    definition = '''
+    place : int
+    ---
+    -> Person
+    x : int
+    index (x, person)
+    unique index (person, room)
+    index (room)
+    '''
+""",
+    "62 characters": """
+@lab
+class {name}(dj.Manual):
+    definition = '''
+    sample_id : int
+    '''
+""".format(name="A" + "b" * 61),
+}
+
+
+def declare(side: Side, schema_name: str, source: str) -> None:
+    side.reset()
+    side.run(f"lab = schema({schema_name!r})\n" + source)
+
+
+@pytest.fixture
+def assert_same_tables(
+    here: Here, incumbent: Incumbent, schema_name: str, show_create: ShowCreate
+) -> Callable[[str], None]:
+    """Declare with each client, in schemas of their own, and compare."""
+
+    def check(source: str) -> None:
+        declare(incumbent, f"{schema_name}_a", source)
+        declare(here, f"{schema_name}_b", source)
+        expected = show_create(f"{schema_name}_a")
+        assert expected
+        assert show_create(f"{schema_name}_b") == expected
+
+    return check
+
+
+SameTables = Callable[[str], None]
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_types(assert_same_tables: SameTables, type_: str) -> None:
+    assert_same_tables(attributes(f"a : {type_}", f"b : {type_}  # with a comment"))
+
+
+@pytest.mark.parametrize("line", DEFAULTS)
+def test_defaults(assert_same_tables: SameTables, line: str) -> None:
+    assert_same_tables(attributes(line))
+
+
+@pytest.mark.parametrize("line", COMMENTS)
+def test_comments(assert_same_tables: SameTables, line: str) -> None:
+    assert_same_tables(attributes(line))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables(assert_same_tables: SameTables, name: str) -> None:
+    assert_same_tables(TABLES[name])
+
+
+def test_the_rows_of_contents(
+    here: Here, incumbent: Incumbent, schema_name: str, sql: Sql
+) -> None:
+    source = TABLES["lookup with contents"]
+    declare(incumbent, f"{schema_name}_a", source)
+    declare(here, f"{schema_name}_b", source)
+    expected = sql(f"SELECT * FROM `{schema_name}_a`.`#stain` ORDER BY 1")
+    assert expected == [("dapi", "green", 1.5), ("gfp", "green", None), ("nissl", "green", None)]
+    assert sql(f"SELECT * FROM `{schema_name}_b`.`#stain` ORDER BY 1") == expected
+
+
+def test_across_schemas(pair: Pair, show_create: ShowCreate) -> None:
+    """Children of the same parents in another schema, one declared by each client."""
+    parents = """
+one, two = schema(name + "_one"), schema(name + "_two")
+@one
+class Person(dj.Manual):
+    definition = "person : int # who"
+@one
+class Desk(dj.Manual):
+    definition = '''
+    -> Person
+    desk = 'x' : varchar(5)
+    '''
+"""
+    child = """
+@two
+class ChildOf{0}(dj.Manual):
+    definition = '''
+    -> Desk
+    ---
+    -> [nullable] Person.proj(other='person')
+    '''
+"""
+    pair.run(parents)
+    pair.maker.run(child.format("Maker"))
+    pair.user.run(child.format("User"))
+    tables = show_create(f"{pair.schema_name}_two")
+    assert tables["child_of_user"].replace("of_user", "of_maker") == tables["child_of_maker"]
+    assert tables["child_of_user"].count("REFERENCES `SCHEMA_one`.`") == 2
+
+
+def test_names_of_63_characters(assert_same_tables: SameTables) -> None:
+    assert_same_tables(TABLES["62 characters"].replace("Abb", "Abbb"))
+
+
+# -- wanted differences ------------------------------------------------------------------------
+
+
+def test_names_of_64_characters_are_ours_alone(
+    here: Here, incumbent: Incumbent, schema_name: str, sql: Sql
+) -> None:
+    source = TABLES["62 characters"].replace("Abb", "Abbbb")
+    with pytest.raises(IncumbentError, match="exceeds the max length of 64"):
+        declare(incumbent, schema_name, source)
+    declare(here, schema_name, source)
+    assert ("a" + "b" * 63,) in sql(f"SHOW TABLES IN `{schema_name}`")
+    # what is there, the other client uses
+    incumbent.run(f"lab = schema({schema_name!r})")
+    free = f"dj.FreeTable(dj.conn(), '`{schema_name}`.`a{'b' * 63}`')"
+    incumbent.run(f"{free}.insert1(dict(sample_id=1))")
+    assert incumbent.value(f"{free}.fetch(as_dict=True)") == [{"sample_id": 1}]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        """
+@lab
+class Sample(dj.Manual):
+    definition = '# the "best" samples\\n sample_id : int'
+""",
+        """
+@lab
+class Parent(dj.Manual):
+    definition = 'parent : int # the "only" one'
+@lab
+class Child(dj.Manual):
+    definition = '-> Parent'
+""",
+    ],
+    ids=["comment of the table", "comment of a referred attribute"],
+)
+def test_quotes_in_comments_are_escaped_by_us_alone(
+    here: Here, incumbent: Incumbent, schema_name: str, show_create: ShowCreate, source: str
+) -> None:
+    with pytest.raises(IncumbentError):
+        declare(incumbent, f"{schema_name}_a", source)
+    declare(here, schema_name, source)
+    assert all(any(word in text for word in ('"best"', '"only"'))
+               for text in show_create(schema_name).values())
+    # the other client reads such tables
+    table = "child" if "Child" in source else "sample"
+    free = f"dj.FreeTable(dj.conn(), '`{schema_name}`.`{table}`')"
+    assert incumbent.value(f"len({free}.heading.names)") == 1
+
+
+# -- describe ----------------------------------------------------------------------------------
+
+# the other client describes the defaults of moments as MariaDB reports them, which it cannot read
+NOW = ("= CURRENT_TIMESTAMP", "= current_timestamp")
+UNDESCRIBED = ("timestamp", "timestamp(6)")
+DESCRIBED = {
+    **TABLES,
+    "types": attributes(
+        *(f"a{n} : {type_}" for n, type_ in enumerate(TYPES) if type_ not in UNDESCRIBED)
+    ),
+    "defaults": attributes(
+        *(f"a{n}{line[1:]}" for n, line in enumerate(DEFAULTS) if not any(t in line for t in NOW))
+    ),
+    "comments": attributes(*(f"a{n}{line[1:]}" for n, line in enumerate(COMMENTS))),
+}
+
+DESCRIPTIONS = """[
+    (
+        name,
+        next(base.__name__ for base in table.__mro__ if base.__module__.startswith("datajoint")),
+        table.describe(printout=False),
+        [
+            (part_name, part.describe(printout=False))
+            for part_name, part in vars(table).items()
+            if isinstance(part, type) and issubclass(part, dj.Part)
+        ],
+    )
+    for name, table in list(globals().items())
+    if isinstance(table, type) and issubclass(table, dj.Table)
+]"""
+
+
+def as_source(descriptions: list[tuple[str, str, str, list[tuple[str, str]]]]) -> str:
+    """Write the classes of tables that are described."""
+    lines = []
+    for name, tier, definition, parts in descriptions:
+        lines += ["@lab", f"class {name}(dj.{tier}):", f"    definition = {definition!r}"]
+        for part_name, part_definition in parts:
+            lines.append(f"    class {part_name}(dj.Part):")
+            lines.append(f"        definition = {part_definition!r}")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_descriptions_declare_the_same_tables(
+    pair: Pair, show_create: ShowCreate, name: str
+) -> None:
+    """One makes the tables, the other one describes them, and the first declares that again."""
+    declare(pair.maker, pair.schema_name, DESCRIBED[name])
+    expected = show_create(pair.schema_name)
+    declare(pair.user, pair.schema_name, DESCRIBED[name])
+    descriptions = pair.user.value(DESCRIPTIONS)
+    assert descriptions
+    declare(pair.maker, f"{pair.schema_name}_copy", as_source(descriptions))
+    copy = f"{pair.schema_name}_copy"
+    assert show_create(copy) == expected
