@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
+    from . import admin as admin
     from . import blob as blob
     from . import diagram as diagram
     from . import errors as errors
     from . import hash as hash
     from . import settings as settings
     from . import utils as utils
+    from .admin import kill as kill
+    from .admin import kill_quick as kill_quick
+    from .admin import set_password as set_password
     from .blob import MatCell as MatCell
     from .blob import MatStruct as MatStruct
     from .condition import AndList as AndList
@@ -67,6 +71,9 @@ _EXPORTS = {
     "config": ("settings", "config"),
     "conn": ("connection", "conn"),
     "key": ("fetch", "key"),
+    "kill": ("admin", "kill"),
+    "kill_quick": ("admin", "kill_quick"),
+    "set_password": ("admin", "set_password"),
     "key_hash": ("hash", "key_hash"),
     "list_schemas": ("schemas", "list_schemas"),
     "logger": ("logging", "logger"),
@@ -75,7 +82,7 @@ _EXPORTS = {
     "ERD": ("diagram", "Diagram"),
     "schema": ("schemas", "Schema"),
 }
-_MODULES = ("blob", "diagram", "errors", "hash", "settings", "utils")
+_MODULES = ("admin", "blob", "diagram", "errors", "hash", "settings", "utils")
 
 __all__ = ["__version__", *_EXPORTS, *_MODULES]
 

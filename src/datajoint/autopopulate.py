@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import random
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from .condition import AndList, Top
 from .errors import DataJointError
 from .expression import QueryExpression
 from .fetch import fetch_rows
+from .hash import key_hash
+from .jobs import JobTable
 from .logging import logger
 from .table import FreeTable, Table
 
@@ -90,6 +94,7 @@ class AutoPopulate(Table):
         keys: Iterable[dict[str, Any]] | None = None,
         suppress_errors: bool = False,
         return_exception_objects: bool = False,
+        reserve_jobs: bool = False,
         order: str = "original",
         limit: int | None = None,
         max_calls: int | None = None,
@@ -110,6 +115,9 @@ class AutoPopulate(Table):
             Go on after an error, and return the errors.
         return_exception_objects : bool
             Return the errors as exceptions instead of as texts.
+        reserve_jobs : bool
+            Reserve each key in the jobs of the schema, so that several processes share the work;
+            keys that are reserved, in error or ignored are passed over.
         order : {"original", "reverse", "random"}
             The order of the keys.
         limit : int, optional
@@ -139,7 +147,15 @@ class AutoPopulate(Table):
             raise DataJointError(f"{self.name} cannot be populated inside a transaction")
         if order not in _ORDERS:
             raise DataJointError(f"`order` is one of {', '.join(_ORDERS)}, not {order!r}")
-        pending = self._pending(restrictions, limit) if keys is None else list(keys)
+        jobs = JobTable(self.connection, self.target.name.schema) if reserve_jobs else None
+        if keys is not None:
+            pending = list(keys)
+        elif jobs is None:
+            pending = self._pending(restrictions, limit)
+        else:
+            taken = jobs.taken(self.target.table_name)
+            free = (key for key in self._pending(restrictions) if key_hash(key) not in taken)
+            pending = list(islice(free, limit))
         if order == "reverse":
             pending.reverse()
         elif order == "random":
@@ -150,7 +166,9 @@ class AutoPopulate(Table):
         successes = 0
         errors: list[tuple[dict[str, Any], Any]] = []
         for key in self._with_progress(pending, display_progress):
-            error = self._make_one(key, suppress_errors, make_kwargs or {})
+            if jobs is not None and not jobs.reserve(self.target.table_name, key):
+                continue  # another process has it
+            error = self._make_one(key, suppress_errors, make_kwargs or {}, jobs)
             if error is None:
                 successes += 1
             elif return_exception_objects:
@@ -159,7 +177,9 @@ class AutoPopulate(Table):
                 errors.append((key, _error_text(error)))
         return {"success_count": successes, "error_list": errors}
 
-    def _pending(self, restrictions: Iterable[Any], limit: int | None) -> list[dict[str, Any]]:
+    def _pending(
+        self, restrictions: Iterable[Any], limit: int | None = None
+    ) -> list[dict[str, Any]]:
         """Fetch the keys that are not made yet: one antijoin in the database."""
         todo = self._jobs_to_do(restrictions)
         pending = todo - self.target.proj()
@@ -176,16 +196,36 @@ class AutoPopulate(Table):
         return _progress_bar(tqdm(keys, desc=type(self).__name__, unit="key", file=sys.stderr))
 
     def _make_one(
-        self, key: dict[str, Any], suppress_errors: bool, make_kwargs: dict[str, Any]
+        self,
+        key: dict[str, Any],
+        suppress_errors: bool,
+        make_kwargs: dict[str, Any],
+        jobs: JobTable | None,
     ) -> Exception | None:
-        """Make one key in a transaction; return the error if errors are suppressed."""
+        """Make one key, and note in the jobs what came of it."""
+        table_name = self.target.table_name
+        try:
+            self._make_in_transaction(key, make_kwargs)
+        except BaseException as error:
+            if jobs is not None:
+                stack = "".join(traceback.format_exception(error))
+                jobs.error(table_name, key, _error_text(error), stack)
+            if not suppress_errors or not isinstance(error, Exception):
+                raise
+            logger.error("Making %s of %s: %s", key, self.name, _error_text(error))
+            return error
+        if jobs is not None:
+            jobs.complete(table_name, key)
+        return None
+
+    def _make_in_transaction(self, key: dict[str, Any], make_kwargs: dict[str, Any]) -> None:
         make = getattr(self, "_make_tuples", None) or self.make
         self.connection.start_transaction()
         self._allow_insert = True
         try:
             if self._is_made(key):  # by another process meanwhile
                 self.connection.cancel_transaction()
-                return None
+                return
             make(dict(key), **make_kwargs)
             if not self.connection.in_transaction:
                 raise DataJointError(
@@ -193,16 +233,12 @@ class AutoPopulate(Table):
                     "inserts is committed when it returns"
                 )
             self.connection.commit_transaction()
-        except BaseException as error:
+        except BaseException:
             if self.connection.in_transaction:
                 self.connection.cancel_transaction()
-            if not suppress_errors or not isinstance(error, Exception):
-                raise
-            logger.error("Making %s of %s: %s", key, self.name, _error_text(error))
-            return error
+            raise
         finally:
             self._allow_insert = type(self)._allow_insert
-        return None
 
     def _is_made(self, key: dict[str, Any]) -> bool:
         return bool(self.target & key)

@@ -13,7 +13,8 @@ from typing import Any
 from .connection import Connection
 from .declare import ForeignKey, TableSpec
 from .dependencies import Edge, Graph
-from .errors import DataJointError
+from .errors import DataJointError, IntegrityError
+from .service import log_event
 from .sql import algebra
 from .sql.algebra import Condition, Relation
 from .sql.select import Writer
@@ -217,7 +218,38 @@ def delete_rows(connection: Connection, spec: TableSpec, condition: Condition) -
         if not any(spec.heading[a].nullable for a in foreign_key.child_attributes)
     ]
     conditions = _leaves_first(connection, spec, required, condition) if required else [condition]
-    return sum(connection.execute(delete(dialect, table, each)) for each in conditions)
+    statements = (delete(dialect, table, each) for each in conditions)
+    try:
+        with connection.requiring("delete from (DELETE)", spec.name):
+            count = sum(map(connection.execute, statements))
+    except IntegrityError as error:
+        raise _explain_children(connection, spec, condition, error) from error.__cause__
+    if not spec.name.table.startswith("~"):
+        text = str(delete(dialect, table, condition))
+        log_event(connection, spec.name.schema, text)
+    return count
+
+
+def _explain_children(
+    connection: Connection, spec: TableSpec, condition: Condition, error: IntegrityError
+) -> IntegrityError:
+    """Name the table and the key of rows that refer to those which would be deleted."""
+    graph = connection.dependencies.load()
+    for edge in graph.edges_out(spec.name.full):
+        child = graph.tables[edge.child]
+        rows = _select(child, _referring(edge, _select(spec, condition)))
+        key = child.heading.primary_key
+        found = connection.rows(
+            Writer(connection.dialect).select(algebra.Slice(rows, (), limit=1), key)
+        )
+        if found:
+            shown = ", ".join(f"{n} = {v!r}" for n, v in zip(key, found[0], strict=True))
+            return IntegrityError(
+                f"Cannot delete from {spec.name}: {edge.child} refers to the rows by its foreign "
+                f"key ({', '.join(edge.foreign_key.child_attributes)}), for example with {shown}. "
+                "Delete those first, or use `delete`, which does"
+            )
+    return error
 
 
 def _leaves_first(

@@ -17,7 +17,7 @@ from .backends.base import Backend, Cursor
 from .backends.registry import get_backend
 from .declare import TableName, TableSpec
 from .dependencies import Dependencies
-from .errors import DataJointError, LostConnectionError, MissingTableError
+from .errors import AccessError, DataJointError, LostConnectionError, MissingTableError
 from .logging import announce, logger
 from .settings import choose_backend, config
 from .sql.dialect import Dialect
@@ -79,6 +79,8 @@ class Connection:
         self._in_transaction = False
         self._process = os.getpid()
         self._catalog: dict[str, dict[str, TableSpec]] = {}
+        #: Schemas whose log cannot be written.
+        self.unlogged_schemas: set[str] = set()
         self.schemas: dict[str, Any] = {}
         self.dependencies = Dependencies(self._read_dependencies)
         self.connect()
@@ -300,6 +302,26 @@ class Connection:
             raise
         self._run(lambda: self._backend.execute("RELEASE SAVEPOINT atomic"))
 
+    # -- administration -----------------------------------------------------------------------
+
+    def kill(self, session: int) -> None:
+        """End another session of the server."""
+        self._run(lambda: self._backend.kill(session))
+
+    def set_password(self, password: str) -> None:
+        """Change the password of the user."""
+        self._run(lambda: self._backend.set_password(password))
+
+    @contextmanager
+    def requiring(self, right: str, name: TableName) -> Iterator[None]:
+        """Name the table and the right that an operation needs, when the database denies it."""
+        try:
+            yield
+        except AccessError as error:
+            raise AccessError(
+                f"The user {self.get_user()} lacks the right to {right} {name}", *error.args
+            ) from error.__cause__
+
     # -- catalog ------------------------------------------------------------------------------
 
     def register(self, schema: Any) -> None:
@@ -344,12 +366,14 @@ class Connection:
 
     def create_table(self, spec: TableSpec) -> None:
         """Create a table."""
-        self._run(lambda: self._backend.create_table(spec))
+        with self.requiring("create (CREATE, and REFERENCES on its parents)", spec.name):
+            self._run(lambda: self._backend.create_table(spec))
         self.forget_catalog(spec.name.schema)
 
     def drop_table(self, name: TableName) -> None:
         """Drop a table, to which no other refers."""
-        self._run(lambda: self._backend.drop_table(name))
+        with self.requiring("drop (DROP)", name):
+            self._run(lambda: self._backend.drop_table(name))
         self.forget_catalog(name.schema)
 
     def create_schema(self, schema: str) -> None:

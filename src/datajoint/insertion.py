@@ -63,15 +63,24 @@ class RowEncoder:
     dialect : Dialect
     ignore_extra_fields : bool
         Whether fields that are no attributes are passed over.
+    native_blobs : bool, optional
+        Whether blobs may hold Python objects: setting ``enable_python_native_blobs``.
     """
 
-    def __init__(self, spec: TableSpec, dialect: Dialect, ignore_extra_fields: bool) -> None:
+    def __init__(
+        self,
+        spec: TableSpec,
+        dialect: Dialect,
+        ignore_extra_fields: bool,
+        native_blobs: bool | None = None,
+    ) -> None:
+        native = config["enable_python_native_blobs"] if native_blobs is None else native_blobs
         self._spec = spec
         self._heading = spec.heading
         self._names = tuple(spec.heading.names)
         self._ignore = ignore_extra_fields
         self._encoders = {
-            name: _encoder(attribute, dialect)
+            name: _encoder(attribute, dialect, native)
             for name, attribute in spec.heading.attributes.items()
         }
 
@@ -180,12 +189,10 @@ def _is_missing(attribute: Attribute, value: Any) -> bool:
     return type_.is_missing(value)
 
 
-def _encoder(attribute: Attribute, dialect: Dialect) -> Callable[[Any], Any]:
+def _encoder(attribute: Attribute, dialect: Dialect, native: bool) -> Callable[[Any], Any]:
     type_ = attribute.attribute_type
     if type_ is not None and type_.is_blob:
-        return lambda value: dialect.encode(
-            pack(value, native=config["enable_python_native_blobs"]), type_
-        )
+        return lambda value: dialect.encode(pack(value, native=native), type_)
     return lambda value: dialect.encode(value, type_)
 
 

@@ -15,8 +15,10 @@ from .declare import TableName
 from .dependencies import Graph
 from .errors import AccessError, DataJointError, MissingTableError
 from .insertion import RowEncoder, rows_of
+from .jobs import JobTable, Log
 from .logging import logger
 from .references import Context
+from .service import log_event
 from .settings import config
 from .table import FreeTable
 from .user_tables import Lookup, Part, UserTable, bind, parts_of, tier_of
@@ -131,6 +133,7 @@ class Schema:
                 )
             self.connection.create_schema(schema_name)
             logger.debug("Created schema %s", schema_name)
+            log_event(self.connection, schema_name, "created")
         self.database = schema_name
         self.connection.register(self)
         for class_, context in self._deferred:
@@ -219,6 +222,16 @@ class Schema:
         specs = {spec.name.full: spec for name, spec in tables.items() if tier_of(name)}
         graph = Graph(specs)
         return [specs[full_name].name.table for full_name in graph.sorted(specs)]
+
+    @property
+    def jobs(self) -> JobTable:
+        """The jobs of the schema (manual 9.5.1)."""
+        return JobTable(self.connection, self._name())
+
+    @property
+    def log(self) -> Log:
+        """Who declared, deleted and dropped what in the schema, and when."""
+        return Log(self.connection, self._name())
 
     @property
     def exists(self) -> bool:

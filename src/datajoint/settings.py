@@ -251,6 +251,8 @@ _TABLE = (
             doc="What to do about restricting by a dict with a key that is no attribute."),
     Setting("enable_python_native_blobs", True, FLAG,
             doc="Allow Python objects in blobs."),
+    Setting("log_events", True, FLAG,
+            doc="Note declarations, deletes and drops in the table ~log of a schema."),
     Setting("add_hidden_timestamp", False, FLAG,
             doc="Give new tables a hidden timestamp."),
     Setting("filepath_checksum_size_limit", None, COUNT.optional(),

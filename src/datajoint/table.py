@@ -18,6 +18,7 @@ from .declare import TableName, TableSpec, parse_definition, resolve
 from .dependencies import Edge
 from .describe import describe
 from .errors import (
+    AccessError,
     DataJointError,
     DuplicateError,
     IntegrityError,
@@ -28,6 +29,7 @@ from .heading import Heading
 from .insertion import EncodedRow, RowEncoder, rows_of
 from .logging import logger
 from .references import Context, class_names, find_table
+from .service import log_event
 from .settings import config
 from .sql import algebra
 from .sql.algebra import Relation
@@ -151,6 +153,7 @@ class Table(QueryExpression):
         )
         self._check_declaration(spec)
         self.connection.create_table(spec)
+        log_event(self.connection, self.name.schema, f"Declared {self.name}")
 
     def _check_declaration(self, spec: TableSpec) -> None:
         """Refuse what the tier of the table does not allow."""
@@ -336,7 +339,7 @@ class Table(QueryExpression):
         key, rest = self.heading.primary_key, self.heading.secondary_attributes
         chunk: list[EncodedRow] = []
         try:
-            with transaction:
+            with self.connection.requiring("insert into (INSERT)", self.name), transaction:
                 for chunk in chunks:
                     for columns, group in itertools.groupby(chunk, lambda row: row[0]):
                         statement = insert_rows(dialect, self._quoted, columns, key, rest, mode)
@@ -408,7 +411,10 @@ class Table(QueryExpression):
         key, rest = heading.primary_key, heading.secondary_attributes
         statement = insert_select(dialect, self._quoted, names, key, rest, mode, query.relation)
         try:
-            self.connection.execute(statement)
+            with self.connection.requiring("insert into (INSERT)", self.name):
+                self.connection.execute(statement)
+        except AccessError:
+            raise
         except DataJointError as error:
             # Find the row and the value that are refused, if they can be found out here.
             encoder = RowEncoder(self.spec, dialect, ignore_extra_fields=True)
@@ -463,7 +469,12 @@ class Table(QueryExpression):
             )
         if values:
             statement = update(self.connection.dialect, self._quoted, values, condition)
-            self.connection.execute(statement)
+            try:
+                with self.connection.requiring("update (UPDATE)", self.name):
+                    self.connection.execute(statement)
+            except IntegrityError as error:
+                chunk = [(tuple(values), tuple(values.values()))]
+                raise self._explain_missing_parent(chunk, error) from error.__cause__
 
     # -- delete ---------------------------------------------------------------------------------
 
@@ -627,6 +638,7 @@ class Table(QueryExpression):
                 "to it"
             )
         self.connection.drop_table(self.name)
+        log_event(self.connection, self.name.schema, f"DROP TABLE {self.name}")
         logger.debug("Dropped %s", self.name)
 
 

@@ -24,8 +24,6 @@ from .sides import Here, Incumbent, Side
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 
-DEVELOPMENT_SERVER = "DJ_INTEROP_SERVER"
-
 
 def _is_required() -> bool:
     required = os.environ.get("DJ_TEST_REQUIRE", "").split(",")
@@ -43,9 +41,6 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """Give the options of connections to the server that both clients use."""
-    if DEVELOPMENT_SERVER in os.environ:
-        host, port = os.environ[DEVELOPMENT_SERVER].split(":")
-        return {"backend": "mysql", "host": host, "port": int(port), "user": "root", "password": ""}
     # not imported: there must be one list of targets, whose servers the suite stops at its end
     path = Path(__file__).parent.parent / "conftest.py"
     suite: Any = request.config.pluginmanager.get_plugin(str(path))
@@ -159,15 +154,18 @@ def pair(
 
 
 @pytest.fixture
-def show_create(sql: Sql) -> Callable[[str], dict[str, str]]:
-    """Show how the server describes all tables of a schema, as if it were named `SCHEMA`."""
+def show_create(sql: Sql, schema_name: str) -> Callable[[str], dict[str, str]]:
+    """Show how the server describes all tables of a schema.
 
-    def show(schema_name: str) -> dict[str, str]:
+    The name of the test's schema, to which suffixes may be added, is left out.
+    """
+
+    def show(schema: str) -> dict[str, str]:
         statements = {}
-        for (table,) in sql(f"SHOW TABLES IN `{schema_name}`"):
+        for (table,) in sql(f"SHOW TABLES IN `{schema}`"):
             if table == "~log":  # made when the first event is logged, which tests do not control
                 continue
-            ((_, text),) = sql(f"SHOW CREATE TABLE `{schema_name}`.`{table}`")
+            ((_, text),) = sql(f"SHOW CREATE TABLE `{schema}`.`{table}`")
             text = re.sub(r" AUTO_INCREMENT=\d+", "", text)
             statements[table] = text.replace(schema_name, "SCHEMA")
         return statements

@@ -32,6 +32,7 @@ LAYERS = [
     "sql.statements",
     "sql.sqlite",
     "sql.mysql",
+    "sql.postgresql",
     # model
     "heading",
     "condition",
@@ -56,13 +57,16 @@ LAYERS = [
     # tables
     "references",
     "insertion",
+    "service",
     "cascade",
     "table",
+    "jobs",
     "autopopulate",
     "user_tables",
     "schemas",
     # applications
     "diagram",
+    "admin",
     "demo",
     "cli",
 ]

@@ -30,6 +30,7 @@ DEFAULTS = {
     "database.user": None,
     "database.password": None,
     "database.port": 3306,
+    "database.name": None,
     "database.reconnect": True,
     "database.use_tls": None,
     "database.timeout": 600.0,
@@ -43,6 +44,7 @@ DEFAULTS = {
     "display.show_tuple_count": True,
     "strict_restrictions": None,
     "enable_python_native_blobs": True,
+    "log_events": True,
     "add_hidden_timestamp": False,
     "filepath_checksum_size_limit": None,
     "filepath_checksum_size_limit_insert": None,
@@ -64,6 +66,7 @@ INCUMBENT_FILE = {
     "display.show_tuple_count": True,
     "database.use_tls": None,
     "enable_python_native_blobs": True,
+    "log_events": True,
     "add_hidden_timestamp": False,
     "filepath_checksum_size_limit": None,
     "filepath_checksum_size_limit_insert": None,
@@ -185,6 +188,7 @@ class TestLoading:
             ("DJ_PASS", "haha", "database.password", "haha"),
             ("DJ_PASS", "", "database.password", ""),
             ("DJ_PORT", "3307", "database.port", 3307),
+            ("DJ_DBNAME", "lab", "database.name", "lab"),
             ("DJ_AWS_ACCESS_KEY_ID", "AKIA", "external.aws_access_key_id", "AKIA"),
             ("DJ_AWS_SECRET_ACCESS_KEY", "s3cr3t", "external.aws_secret_access_key", "s3cr3t"),
             ("DJ_LOG_LEVEL", "debug", "loglevel", "DEBUG"),
@@ -205,7 +209,7 @@ class TestLoading:
         assert {setting.env for setting in SETTINGS.values()} - {None} == {
             *("DJ_HOST", "DJ_USER", "DJ_PASS", "DJ_PORT", "DJ_AWS_ACCESS_KEY_ID"),
             *("DJ_AWS_SECRET_ACCESS_KEY", "DJ_LOG_LEVEL", "DJ_BACKEND", "DJ_PATH", "DJ_URL"),
-            "DJ_USE_TLS",
+            *("DJ_USE_TLS", "DJ_DBNAME"),
         }
 
     def test_empty_variables_count_as_unset(self, config, monkeypatch):

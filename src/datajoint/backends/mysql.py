@@ -74,7 +74,10 @@ class MySQLBackend(Backend):
         }
         self._connection: pymysql.Connection[Any] | None = None
         self._server = "MySQL"
+        self._is_mariadb = False
         self._max_packet = 2**24
+        self._user_at_host = ""
+        self._session_id = 0
 
     # -- the session --------------------------------------------------------------------------
 
@@ -120,8 +123,8 @@ class MySQLBackend(Backend):
     def _send(self, statement: bytes) -> Cursor:
         if self._connection is None:
             raise pymysql.InterfaceError(0, "The connection is closed")
-        cursor = self._connection.cursor()
-        cursor.execute(statement)
+        cursor: Cursor = self._connection.cursor()
+        cursor.execute(statement)  # type: ignore[attr-defined]
         return cursor
 
     def _encoded(self, text: str) -> bytes:
@@ -415,10 +418,12 @@ def _plain(value: Any) -> Any:
     """Make a value that a user gave for raw SQL one that has a literal."""
     if isinstance(value, (list, tuple, set, frozenset, Mapping)):
         raise DataJointError(f"{value!r} is no value for SQL; give a placeholder for each member")
-    for type_ in (int, float, dt.datetime, dt.date):  # NumPy's and pandas's derive from these
-        if isinstance(value, type_) and type(value) is not type_:
-            return type_(value) if type_ in (int, float) else value.isoformat(" ")  # type: ignore[call-overload]
-    return value.item() if hasattr(value, "item") else str(value)
+    if hasattr(value, "item"):  # NumPy's
+        return value.item()
+    for type_ in (int, float):  # of derived classes, such as enumerations
+        if isinstance(value, type_):
+            return type_(value)
+    return str(value)
 
 
 # -- errors ---------------------------------------------------------------------------------------

@@ -130,6 +130,14 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """What a query in the database's own SQL lists, such as its sessions."""
+
+    query: str
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Restriction:
     """The entities that meet a condition."""
 
@@ -227,4 +235,6 @@ class Slice:
     offset: int = 0
 
 
-Relation = Stored | Restriction | Projection | Distinct | Join | Aggregation | Union_ | Slice
+Relation = (
+    Stored | Listing | Restriction | Projection | Distinct | Join | Aggregation | Union_ | Slice
+)

@@ -57,7 +57,8 @@ _PLAIN_PARENTS = (
     exp.If,
     exp.Case,
 )
-_COMPARISONS = (
+#: What compares values, so that a literal is brought into the form of the other side.
+COMPARISONS = (
     exp.EQ,
     exp.NEQ,
     exp.GT,
@@ -404,7 +405,7 @@ def _template(
     compared: dict[str, AttributeType | None] = {}
     for node in tree.find_all(exp.Literal):
         if node.name.startswith(_LITERAL_MARK):
-            compared[node.name.strip(f"{_LITERAL_MARK}f")] = _compared_with(node, types_of)
+            compared[node.name.strip(f"{_LITERAL_MARK}f")] = compared_with(node, types_of)
     for column in list(tree.find_all(exp.Column)):
         if _is_attribute(column):
             marked = f"{_ATTRIBUTE_MARK}{column.name}{_ATTRIBUTE_MARK}"
@@ -424,12 +425,12 @@ def _template(
     return tuple(part for part in parts if part != "")
 
 
-def _compared_with(
+def compared_with(
     literal: exp.Literal, types: Mapping[str, AttributeType | None]
 ) -> AttributeType | None:
     """Find the type of the expression that a literal is compared with."""
     parent = _context(literal)
-    if not isinstance(parent, _COMPARISONS):
+    if not isinstance(parent, COMPARISONS):
         return None
     operands = [parent.this, *(parent.args.get(k) for k in ("expression", "low", "high"))]
     for operand in operands:
@@ -438,6 +439,12 @@ def _compared_with(
             if found is not None:
                 return found
     return None
+
+
+def constant_text(node: exp.Expr) -> str | None:
+    """Return the value of a string that the translation may depend on; None for other nodes."""
+    constant = isinstance(node, exp.Literal) and node.is_string and _LITERAL_MARK not in node.name
+    return node.name if constant else None
 
 
 # -- types of results -----------------------------------------------------------------------------
@@ -476,14 +483,17 @@ _RESULTS: tuple[tuple[tuple[type[exp.Expr], ...], AttributeType], ...] = (
             exp.Ceil,
             exp.Extract,
             exp.StrPosition,
+            exp.Sign,
+            exp.WeekOfYear,
         ),
         _BIGINT,
     ),
     ((exp.Avg, exp.Div, exp.Stddev, exp.StddevPop, exp.Variance, exp.VariancePop), _DOUBLE),
     ((exp.Rand, exp.Sqrt, exp.Exp, exp.Ln, exp.Log, exp.Pow), _DOUBLE),
-    ((exp.CurrentDate, exp.TsOrDsToDate, exp.Date, exp.LastDay), _DATE),
-    ((exp.CurrentTimestamp, exp.UtcTimestamp, exp.Timestamp, exp.UnixToTime), _DATETIME),
-    ((exp.Time, exp.CurrentTime), _TIME),
+    ((exp.CurrentDate, exp.UtcDate, exp.TsOrDsToDate, exp.Date, exp.LastDay), _DATE),
+    ((exp.CurrentTimestamp, exp.Localtime, exp.UtcTimestamp, exp.Timestamp), _DATETIME),
+    ((exp.TsOrDsToTimestamp, exp.UnixToTime), _DATETIME),
+    ((exp.Time, exp.CurrentTime, exp.UtcTime), _TIME),
     (
         (
             exp.Concat,
@@ -498,6 +508,15 @@ _RESULTS: tuple[tuple[tuple[type[exp.Expr], ...], AttributeType], ...] = (
             exp.Replace,
             exp.TimeToStr,
             exp.SubstringIndex,
+            exp.Pad,
+            exp.Repeat,
+            exp.Reverse,
+            exp.Space,
+            exp.Hex,
+            exp.MD5,
+            exp.Dayname,
+            exp.RegexpReplace,
+            exp.RegexpSubstr,
         ),
         _TEXT,
     ),
@@ -511,13 +530,20 @@ _NAMED_RESULTS = {
     "unix_timestamp": _BIGINT,
     "from_unixtime": _DATETIME,
     "time_to_sec": _BIGINT,
+    "sec_to_time": _TIME,
+    "maketime": _TIME,
+    "makedate": _DATE,
+    "from_days": _DATE,
+    "microsecond": _BIGINT,
+    "field": _BIGINT,
+    "find_in_set": _BIGINT,
+    "octet_length": _BIGINT,
 }
 _SAME_AS_ARGUMENT = (
     exp.Max,
     exp.Min,
     exp.AnyValue,
     exp.Paren,
-    exp.Coalesce,
     exp.Greatest,
     exp.Least,
     exp.Neg,
@@ -549,7 +575,7 @@ def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> Attribut
         branches = [b for b in (node.args.get("true"), node.args.get("false")) if b is not None]
         branches += [case.args["true"] for case in node.args.get("ifs", ())]
         branches += [node.args["default"]] if node.args.get("default") is not None else []
-        return _first_known(branches, types)
+        return _common_type(branches, types)
     if isinstance(node, exp.Cast):
         return _cast_type(node.to.sql("mysql"))
     if isinstance(node, (exp.Add, exp.Sub)):
@@ -561,16 +587,20 @@ def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> Attribut
         return _arithmetic_type(infer(node.left, types), infer(node.right, types))
     if isinstance(node, exp.Sum):
         return _arithmetic_type(infer(node.this, types), _BIGINT)
+    if isinstance(node, exp.Coalesce):
+        return _common_type([node.this, *node.expressions], types)
+    if isinstance(node, (exp.Neg, exp.Abs)) and _is_bool(infer(node.this, types)):
+        return _BIGINT
     if isinstance(node, _SAME_AS_ARGUMENT):
         return _first_known([node.this, *node.expressions], types)
-    if isinstance(node, (exp.DateAdd, exp.DateSub)):
+    if isinstance(node, (exp.DateAdd, exp.DateSub, exp.TimestampAdd)):
         return _interval_sum_type(infer(node.this, types), str(node.args.get("unit", "")))
     if isinstance(node, exp.Anonymous):
         return _NAMED_RESULTS.get(node.name.lower())
     for classes, result in _RESULTS:
         if isinstance(node, classes):
             return result
-    if isinstance(node, exp.Round):
+    if isinstance(node, (exp.Round, exp.Trunc)):
         argument = infer(node.this, types)
         return argument if argument is not None and argument.category == "integer" else _DOUBLE
     return None
@@ -583,12 +613,28 @@ def _number_type(text: str) -> AttributeType:
 def _first_known(
     nodes: list[exp.Expr], types: Mapping[str, AttributeType | None]
 ) -> AttributeType | None:
+    """Infer the type of the first node of which it is known; a number beside a bool wins."""
+    first = None
     for node in nodes:
-        if isinstance(node, exp.Expr):
-            found = infer(node, types)
-            if found is not None:
-                return found
-    return None
+        found = infer(node, types) if isinstance(node, exp.Expr) else None
+        if found is not None and not _is_bool(found):
+            return found
+        first = first or found
+    return first
+
+
+def _common_type(
+    nodes: list[exp.Expr], types: Mapping[str, AttributeType | None]
+) -> AttributeType | None:
+    """Infer the type of one of several values: a text if only some of them are texts."""
+    found = [type_ for node in nodes if (type_ := infer(node, types)) is not None]
+    if any(type_.is_string for type_ in found) and not all(type_.is_string for type_ in found):
+        return _TEXT
+    return _first_known(nodes, types)
+
+
+def _is_bool(type_: AttributeType | None) -> bool:
+    return type_ is not None and type_.category == "bool"
 
 
 def _arithmetic_type(left: AttributeType | None, right: AttributeType | None) -> AttributeType:

@@ -19,19 +19,9 @@ from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import ErrorLevel
 from sqlglot.generators.postgres import PostgresGenerator
 
-from ..types import (
-    AttributeType,
-    Blob,
-    Enum,
-    Float,
-    Integer,
-    String,
-    parse_type,
-    to_datetime,
-)
-from ..types import Decimal as DecimalType
+from ..types import AttributeType, Blob, Enum, Float, Integer, String, parse_type, to_datetime
 from .dialect import Dialect, Storage
-from .fragment import infer
+from .fragment import COMPARISONS, compared_with, constant_text, infer
 from .text import SQL, Param, join, literal
 
 # -- types ----------------------------------------------------------------------------------------
@@ -130,12 +120,959 @@ STORAGE: Mapping[str, Storage] = {
 }
 
 
-# -- fragments ------------------------------------------------------------------------------------
+# -- fragments: kinds of values -------------------------------------------------------------------
+
+#: Writes a node of a parsed fragment.
+Writer = Callable[["FragmentGenerator", Any], str]
+
+_COLLATE_TEXT = f"COLLATE {TEXT_COLLATION}"
+#: For what looks into texts and ignores case.
+_COLLATE_ICU = 'COLLATE "und-x-icu"'
+_COLLATE_EXACT = 'COLLATE "C"'
+
+_KINDS = {
+    **dict.fromkeys(("integer", "bool", "year", "float", "decimal"), "number"),
+    **dict.fromkeys(("string", "enum"), "text"),
+    **dict.fromkeys(("datetime", "timestamp"), "moment"),
+    "date": "date",
+    "time": "time",
+}
+#: Sign and digits of the number that a text begins with; PostgreSQL reads the pattern alike.
+_LEADING_NUMBER = r"^\s*([-+]?)((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?.*$"
+_TIME = parse_type("time(6)")
+
+
+def _type(g: FragmentGenerator, node: exp.Expr) -> AttributeType | None:
+    return infer(node, g.attribute_types)
+
+
+def _kind(g: FragmentGenerator, node: exp.Expr) -> str:
+    """Tell what MySQL takes a value for; "" when unknown."""
+    type_ = _type(g, node)
+    return "" if type_ is None else _KINDS.get(type_.category, "")
+
+
+def _is_string(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Literal) and bool(node.is_string)
+
+
+def _enclosed(g: FragmentGenerator, node: exp.Expr) -> str:
+    """Write a node so that an operator can follow."""
+    text = g.sql(node)
+    return text if isinstance(node, (exp.Column, exp.Literal, exp.Paren)) else f"({text})"
+
+
+def _leading_number(text: str) -> decimal.Decimal:
+    match = re.match(_LEADING_NUMBER, text, re.ASCII | re.DOTALL)
+    sign, digits = match.groups() if match else ("", "")
+    return decimal.Decimal(f"{sign}0{digits or ''}")
+
+
+def _read_moment(text: str) -> dt.datetime | None:
+    try:
+        return to_datetime(text)
+    except ValueError:
+        return None
+
+
+def _read_duration(text: str) -> dt.timedelta | None:
+    try:
+        duration: dt.timedelta = _TIME.encode(text)
+    except ValueError:
+        return None
+    return duration
+
+
+def _moment_literal(moment: dt.datetime | None) -> str:
+    return "CAST(NULL AS timestamp)" if moment is None else f"TIMESTAMP '{moment}'"
+
+
+def _duration_literal(duration: dt.timedelta | None) -> str:
+    if duration is None:
+        return "CAST(NULL AS interval)"
+    return f"INTERVAL '{duration // dt.timedelta(microseconds=1)} microseconds'"
+
+
+def _is_encoded(g: FragmentGenerator, node: exp.Expr, *kinds: str) -> bool:
+    """Tell whether a string is bound as a value of another kind: of what it is compared with."""
+    if not isinstance(node, exp.Literal):
+        return False
+    other = compared_with(node, g.attribute_types)
+    return other is not None and _KINDS.get(other.category) in kinds
+
+
+def _number(g: FragmentGenerator, node: exp.Expr) -> str:
+    """Write a value as a number: that which a text begins with, the digits of a date."""
+    text, kind, type_ = g.sql(node), _kind(g, node), _type(g, node)
+    constant = constant_text(node)
+    if isinstance(node, exp.Null):
+        return "CAST(NULL AS numeric)"
+    if constant is not None:
+        return format(_leading_number(constant), "f")
+    if kind == "text" and not _is_encoded(g, node, "number"):
+        digits = f"regexp_replace({_enclosed(g, node)} {_COLLATE_EXACT}, '{_LEADING_NUMBER}', "
+        return f"CAST({digits}'\\10\\2') AS double precision)"
+    if kind == "date":
+        return f"CAST(to_char({text}, 'YYYYMMDD') AS bigint)"
+    if kind == "moment":
+        if getattr(type_, "digits", 0):
+            return f"CAST(to_char({text}, 'YYYYMMDDHH24MISS.US') AS numeric)"
+        return f"CAST(to_char({text}, 'YYYYMMDDHH24MISS') AS bigint)"
+    if kind == "time":
+        return f"CAST(replace({_text(g, node)}, ':', '') AS numeric)"
+    if isinstance(node, exp.Column) and isinstance(type_, Float) and type_.single:
+        return f"CAST({text} AS double precision)"
+    return text
+
+
+def _integer(g: FragmentGenerator, node: exp.Expr) -> str:
+    number = _number(g, node)
+    return number if number.isdigit() else f"CAST({number} AS integer)"
+
+
+def _double(g: FragmentGenerator, node: exp.Expr) -> str:
+    return f"CAST({_number(g, node)} AS double precision)"
+
+
+def _numeric(g: FragmentGenerator, node: exp.Expr) -> str:
+    return f"CAST({_number(g, node)} AS numeric)"
+
+
+def _text(g: FragmentGenerator, node: exp.Expr) -> str:
+    """Write a value as MySQL prints it."""
+    text, kind = g.sql(node), _kind(g, node)
+    digits = getattr(_type(g, node), "digits", 0)
+    if kind == "text" or isinstance(node, exp.Null):
+        return text
+    if kind == "moment" and digits:
+        return f"left(to_char({text}, 'YYYY-MM-DD HH24:MI:SS.US'), {20 + digits})"
+    if kind == "time":
+        seconds = f"CAST(EXTRACT(EPOCH FROM {text}) AS double precision)"
+        return f"CAST(make_interval(secs => {seconds}) AS text)"
+    return f"CAST({text} AS text)"
+
+
+def _with_collation(collate: str) -> Writer:
+    def write(g: FragmentGenerator, node: exp.Expr) -> str:
+        text = _text(g, node)
+        simple = isinstance(node, (exp.Column, exp.Literal)) and _kind(g, node) == "text"
+        return f"{text} {collate}" if simple else f"({text}) {collate}"
+
+    return write
+
+
+_comparing = _with_collation(_COLLATE_TEXT)
+_searched = _with_collation(_COLLATE_ICU)
+_exactly = _with_collation(_COLLATE_EXACT)
+
+
+def _moment(g: FragmentGenerator, node: exp.Expr) -> str:
+    kind, constant = _kind(g, node), constant_text(node)
+    if constant is not None:
+        return _moment_literal(_read_moment(constant))
+    if kind == "moment" or _is_encoded(g, node, "date", "moment"):
+        return g.sql(node)
+    if kind == "time":
+        return f"(CURRENT_DATE + {_enclosed(g, node)})"
+    text = _text(g, node) if kind == "number" else g.sql(node)
+    return f"CAST({text} AS timestamp)"
+
+
+def _date(g: FragmentGenerator, node: exp.Expr) -> str:
+    if constant_text(node) == "0000-01-01":  # in what the parser makes of to_days()
+        return "DATE '0001-01-02 BC'"
+    return g.sql(node) if _kind(g, node) == "date" else f"CAST({_moment(g, node)} AS date)"
+
+
+def _duration(g: FragmentGenerator, node: exp.Expr) -> str:
+    kind, constant = _kind(g, node), constant_text(node)
+    if constant is not None:
+        duration = _read_duration(constant)
+        moment = _read_moment(constant) if duration is None else None
+        if moment is not None:
+            duration = moment - dt.datetime.combine(moment.date(), dt.time())
+        return _duration_literal(duration)
+    if kind == "time" or _is_encoded(g, node, "time"):
+        return g.sql(node)
+    if kind in ("date", "moment"):
+        return f"CAST(CAST({g.sql(node)} AS time) AS interval)"
+    return f"CAST({_text(g, node)} AS interval)"
+
+
+def _is_duration(g: FragmentGenerator, node: exp.Expr) -> bool:
+    constant = constant_text(node)
+    if constant is not None:
+        return _read_moment(constant) is None
+    return _kind(g, node) in ("time", "text")
+
+
+# -- fragments: truth -----------------------------------------------------------------------------
+
+_PREDICATES = (exp.Predicate, exp.Connector, exp.Not, exp.Boolean)
+_CLAUSES = (exp.Connector, exp.Not, exp.Where, exp.Having, exp.Join)
+#: What stands where its content does.
+_TRANSPARENT = (exp.Paren, exp.Escape)
+
+
+def _is_condition(g: FragmentGenerator, node: exp.Expr) -> bool:
+    """Tell whether a node stands where PostgreSQL wants a boolean."""
+    parent = node.parent
+    if isinstance(parent, _TRANSPARENT):
+        return _is_condition(g, parent)
+    if isinstance(parent, exp.If) and node.arg_key == "this":
+        return not (isinstance(parent.parent, exp.Case) and parent.parent.this)
+    if isinstance(parent, exp.Is):
+        return isinstance(parent.expression, exp.Boolean)
+    return g.condition if parent is None else isinstance(parent, _CLAUSES)
+
+
+def _is_boolean(g: FragmentGenerator, node: exp.Expr) -> bool:
+    if isinstance(node, exp.Column):
+        type_ = g.attribute_types.get(node.name)
+        return type_ is not None and type_.category == "bool"
+    return isinstance(node, _PREDICATES)
+
+
+# -- fragments: operators -------------------------------------------------------------------------
+
+
+def _column(g: FragmentGenerator, node: Any) -> str:
+    """Write an attribute; a moment with a time zone stays one only beside literals."""
+    text = g.column_sql(node)
+    type_ = g.attribute_types.get(node.name)
+    if type_ is None or type_.category != "timestamp":
+        return text
+    parent = node.parent
+    if isinstance(parent, COMPARISONS):
+        others = [child for child in parent.iter_expressions() if child is not node]
+        if all(isinstance(other, exp.Literal) for other in others):
+            return text
+    return f"CAST({text} AS timestamp)"
+
+
+def _comparable(g: FragmentGenerator, nodes: Sequence[exp.Expr]) -> list[str]:
+    """Write values that are compared with the first of them, as values of one kind."""
+    kinds = {_kind(g, node) for node in nodes if not _is_string(node)} or {"text"}
+    coerce: Writer | None = None
+    if "number" in kinds:
+        coerce = _number
+    elif kinds & {"date", "moment"}:
+        coerce = _moment
+    elif "time" in kinds:
+        coerce = _duration
+    elif kinds == {"text"} and not isinstance(nodes[0], exp.Column):  # which has its collation
+        return [_comparing(g, nodes[0]), *map(g.sql, nodes[1:])]
+    if coerce is None:
+        return [g.sql(node) for node in nodes]
+    changing = ("text", "date", "moment", "time") if coerce is _number else ("text",)
+    return [coerce(g, n) if _kind(g, n) in changing else g.sql(n) for n in nodes]
+
+
+def _compare(operator: str) -> Writer:
+    def write(g: FragmentGenerator, node: Any) -> str:
+        return f" {operator} ".join(_comparable(g, [node.left, node.right]))
+
+    return write
+
+
+def _between(g: FragmentGenerator, node: Any) -> str:
+    value, low, high = _comparable(g, [node.this, node.args["low"], node.args["high"]])
+    return f"{value} BETWEEN {low} AND {high}"
+
+
+def _in(g: FragmentGenerator, node: Any) -> str:
+    if not node.expressions:
+        return g.in_sql(node)
+    value, *members = _comparable(g, [node.this, *node.expressions])
+    return f"{value} IN ({', '.join(members)})"
+
+
+def _like(g: FragmentGenerator, node: Any) -> str:
+    operator = "NOT ILIKE" if node.args.get("negate") else "ILIKE"
+    return f"{_searched(g, node.this)} {operator} {_searched(g, node.expression)}"
+
+
+def _regexp(g: FragmentGenerator, node: Any) -> str:
+    return f"{_searched(g, node.this)} ~* {_searched(g, node.expression)}"
+
+
+def _xor(g: FragmentGenerator, node: Any) -> str:
+    return f"({g.sql(node.left)}) <> ({g.sql(node.right)})"
+
+
+def _is_whole(type_: AttributeType | None) -> bool:
+    return type_ is not None and type_.category in ("integer", "bool", "year")
+
+
+def _arithmetic(operator: str) -> Writer:
+    """Write sums and products; integers are of 64 bits, as on MySQL."""
+
+    def write(g: FragmentGenerator, node: Any) -> str:
+        left, right = node.left, node.right
+        if isinstance(left, exp.Interval):
+            left, right = right, left
+        if isinstance(right, exp.Interval):
+            return _shifted(g, left, operator, right.this, right)
+        first, second = _number(g, left), _number(g, right)
+        inner = left.unnest()
+        wide = isinstance(inner, (exp.Add, exp.Sub, exp.Mul, exp.Sum, exp.Cast))
+        if _is_whole(_type(g, node)) and not (wide or _is_wide(_type(g, inner), inner)):
+            first = f"CAST({first} AS bigint)"
+        return f"{first} {operator} {second}"
+
+    return write
+
+
+def _is_wide(type_: AttributeType | None, node: exp.Expr) -> bool:
+    """Tell whether an attribute has more than 32 bits."""
+    return isinstance(node, exp.Column) and isinstance(type_, Integer) and type_.high >= 2**31
+
+
+def _divide(g: FragmentGenerator, node: Any) -> str:
+    return f"{_number(g, node.left)} * 1.0 / NULLIF({_number(g, node.right)}, 0)"
+
+
+def _intdiv(g: FragmentGenerator, node: Any) -> str:
+    return f"CAST(div({_numeric(g, node.left)}, NULLIF({_number(g, node.right)}, 0)) AS bigint)"
+
+
+def _mod(g: FragmentGenerator, node: Any) -> str:
+    coerce = _number if _is_whole(_type(g, node)) else _numeric
+    return f"mod({coerce(g, node.left)}, NULLIF({coerce(g, node.right)}, 0))"
+
+
+# -- fragments: choices ---------------------------------------------------------------------------
+
+
+def _alike(g: FragmentGenerator, node: exp.Expr, options: Sequence[exp.Expr]) -> list[str]:
+    """Write options of which a node gives one, as values of one kind: that of the node."""
+    kinds = {_kind(g, option) for option in options if not isinstance(option, exp.Null)}
+    if len(kinds) < 2:
+        return [g.sql(option) for option in options]
+    coerce: Writer | None = None
+    if "text" in kinds and isinstance(node, (exp.Greatest, exp.Least)):
+        coerce = {"number": _number, "time": _duration}.get(min(kinds - {"text"}), _moment)
+        if kinds == {"text", "date"}:
+            coerce = _date
+    elif "text" in kinds or kinds & {"time", "number"}:
+        coerce = _text
+    return [coerce(g, option) if coerce else g.sql(option) for option in options]
+
+
+def _coalesce(g: FragmentGenerator, node: Any) -> str:
+    return f"COALESCE({', '.join(_alike(g, node, [node.this, *node.expressions]))})"
+
+
+def _extreme(name: str) -> Writer:
+    """Write ``greatest`` and ``least``, which give NULL when any argument is NULL."""
+
+    def write(g: FragmentGenerator, node: Any) -> str:
+        options = ", ".join(_alike(g, node, [node.this, *node.expressions]))
+        return f"CASE WHEN num_nulls({options}) = 0 THEN {name}({options}) END"
+
+    return write
+
+
+def _if(g: FragmentGenerator, node: Any) -> str:
+    yes, no = _alike(g, node, [node.args["true"], node.args.get("false") or exp.null()])
+    return f"CASE WHEN {g.sql(node.this)} THEN {yes} ELSE {no} END"
+
+
+def _case(g: FragmentGenerator, node: Any) -> str:
+    branches = node.args["ifs"]
+    default = node.args.get("default") or exp.null()
+    *values, rest = _alike(g, node, [*(branch.args["true"] for branch in branches), default])
+    cases = [branch.this for branch in branches]
+    head, tests = "CASE", [g.sql(case) for case in cases]
+    if node.this:
+        value, *tests = _comparable(g, [node.this, *cases])
+        head = f"CASE {value}"
+    whens = " ".join(f"WHEN {test} THEN {value}" for test, value in zip(tests, values, strict=True))
+    return f"{head} {whens} ELSE {rest} END"
+
+
+def _nullif(g: FragmentGenerator, node: Any) -> str:
+    value, other = _comparable(g, [node.this, node.expression])
+    return f"CASE WHEN ({value} = {other}) IS NOT TRUE THEN {g.sql(node.this)} END"
+
+
+# -- fragments: functions -------------------------------------------------------------------------
+
+
+def _call(template: str, **coercions: Writer) -> Writer:
+    """Fill a template with the arguments of these keys, each written as a value of some kind."""
+
+    def write(g: FragmentGenerator, node: Any) -> str:
+        return template.format(
+            **{
+                key: coerce(g, node.args[key]) if node.args.get(key) is not None else "NULL"
+                for key, coerce in coercions.items()
+            }
+        )
+
+    return write
+
+
+def _named(template: str, *coercions: Writer) -> Writer:
+    """Do the same with the arguments, by position, of a function that has no class."""
+
+    def write(g: FragmentGenerator, node: Any) -> str:
+        arguments = zip(coercions, node.expressions, strict=False)
+        return template.format(*(coerce(g, argument) for coerce, argument in arguments))
+
+    return write
+
+
+def _is_float(g: FragmentGenerator, node: exp.Expr) -> bool:
+    """Tell whether a number is one of double precision."""
+    functions = (exp.Sqrt, exp.Exp, exp.Ln, exp.Log, exp.Pow, exp.Rand, exp.Pi)
+    return node.find(*functions) is not None or any(
+        isinstance(_type(g, column), Float) for column in node.find_all(exp.Column)
+    )
+
+
+def _rounded(name: str) -> Writer:
+    """Write a function of decimals, which rounds halves away from zero."""
+
+    def write(g: FragmentGenerator, node: Any) -> str:
+        digits = node.args.get("decimals")
+        arguments = [_numeric(g, node.this)] + ([_integer(g, digits)] if digits else [])
+        text = f"{name}({', '.join(arguments)})"
+        type_ = _type(g, node.this)
+        if type_ is not None and type_.category == "integer" and not digits:
+            return f"CAST({text} AS bigint)"
+        return f"CAST({text} AS double precision)" if _is_float(g, node.this) else text
+
+    return write
+
+
+def _cast(g: FragmentGenerator, node: Any) -> str:
+    kind = node.to.sql("mysql").upper()
+    source: exp.Expr = node.this
+    length = ", ".join(g.sql(parameter) for parameter in node.to.expressions)
+    if kind.startswith(("SIGNED", "BIGINT", "INT", "UNSIGNED", "UBIGINT")):
+        # Texts lose their fraction, numbers are rounded.
+        name = "trunc" if _kind(g, source) == "text" else "round"
+        whole = f"{name}({_numeric(g, source)})"
+        if kind.startswith("U"):
+            return f"mod({whole} + {2**64}, {2**64})"
+        return f"CAST({whole} AS bigint)"
+    if kind.startswith("DECIMAL"):
+        return f"CAST({_number(g, source)} AS numeric({length or '10, 0'}))"
+    if kind.startswith(("DOUBLE", "FLOAT")):
+        return _double(g, source)
+    if kind.startswith(("DATETIME", "TIMESTAMP")):
+        return f"date_trunc('second', {_moment(g, source)})" if not length else _moment(g, source)
+    if kind.startswith("DATE"):
+        return _date(g, source)
+    if kind.startswith("TIME"):
+        return _duration(g, source)
+    if kind.startswith("BINARY"):
+        return _exactly(g, source)
+    return f"left({_text(g, source)}, {length})" if length else _text(g, source)
+
+
+def _concat(g: FragmentGenerator, node: Any) -> str:
+    """Write with ``||``, which gives NULL when an operand is NULL, as MySQL does."""
+    parts = [f"({_text(g, part)})" for part in node.expressions]
+    return f"({' || '.join(parts)})" if len(parts) > 1 else f"CAST({parts[0]} AS text)"
+
+
+def _concat_ws(g: FragmentGenerator, node: Any) -> str:
+    texts = ", ".join(_text(g, part) for part in node.expressions)
+    return f"(concat_ws({texts}) {_COLLATE_TEXT})"
+
+
+def _group_concat(g: FragmentGenerator, node: Any) -> str:
+    argument, order = node.this, ""
+    separator = g.sql(node.args.get("separator") or exp.Literal.string(","))
+    if isinstance(argument, exp.Order):
+        order = g.sql(exp.Order(expressions=argument.expressions))
+        argument = argument.this
+    if not isinstance(argument, exp.Distinct):
+        return f"string_agg({_text(g, argument)}, {separator}{order})"
+    parts = argument.expressions
+    value = _text(g, exp.Concat(expressions=parts)) if len(parts) > 1 else g.sql(parts[0])
+    # The values are sorted before they become text.
+    values = f"array_agg(DISTINCT {value}{order}) FILTER (WHERE ({value}) IS NOT NULL)"
+    return f"array_to_string({values}, {separator})"
+
+
+def _count(g: FragmentGenerator, node: Any) -> str:
+    argument = node.this
+    if isinstance(argument, exp.Distinct) and len(argument.expressions) > 1:
+        row = f"({', '.join(map(g.sql, argument.expressions))})"
+        return f"count(DISTINCT {row}) FILTER (WHERE {row} IS NOT NULL)"
+    return f"count({g.sql(argument)})"
+
+
+def _aggregate(name: str) -> Writer:
+    """Write an aggregate of numbers."""
+
+    def write(g: FragmentGenerator, node: Any) -> str:
+        if isinstance(node.this, exp.Distinct):
+            return f"{name}(DISTINCT {_number(g, node.this.expressions[0])})"
+        return f"{name}({_number(g, node.this)})"
+
+    return write
+
+
+def _substring(g: FragmentGenerator, node: Any) -> str:
+    """Count a negative start from the end."""
+    text, start, length = _text(g, node.this), _integer(g, node.args["start"]), ""
+    if node.args.get("length") is not None:
+        length = f", greatest({_integer(g, node.args['length'])}, 0)"
+    if start.isdigit() and int(start) > 0:
+        return f"substr({text}, {start}{length})"
+    end = f"length({text}) + 1 + {start}"
+    return (
+        f"CASE WHEN {start} > 0 THEN substr({text}, {start}{length})"
+        f" WHEN {start} < 0 AND {end} > 0 THEN substr({text}, {end}{length}) ELSE '' END"
+    )
+
+
+def _substring_index(g: FragmentGenerator, node: Any) -> str:
+    text, mark = _exactly(g, node.this), _text(g, node.args["delimiter"])
+    count = _integer(g, node.args["count"])
+    parts = f"string_to_array({text}, {mark})"
+    if count.isdigit():
+        taken = f"({parts})[:{count}]"
+    else:
+        taken = (
+            f"CASE WHEN {count} > 0 THEN ({parts})[:{count}]"
+            f" ELSE ({parts})[cardinality({parts}) + 1 + {count}:] END"
+        )
+    return f"(array_to_string({taken}, {mark}) {_COLLATE_TEXT})"
+
+
+def _locate(g: FragmentGenerator, node: Any) -> str:
+    text, part = _searched(g, node.this), _searched(g, node.args["substr"])
+    if node.args.get("position") is None:
+        return f"strpos(lower({text}), lower({part}))"
+    start = _integer(g, node.args["position"])
+    found = f"strpos(lower(substr({text}, {start})), lower({part}))"
+    return f"CASE WHEN {found} > 0 THEN {found} + {start} - 1 ELSE {found} END"
+
+
+def _trim(g: FragmentGenerator, node: Any) -> str:
+    side = node.args.get("position") or "BOTH"
+    marks = node.args.get("expression")
+    what = f"{_text(g, marks)} " if marks is not None else ""
+    return f"TRIM({side} {what}FROM {_text(g, node.this)})"
+
+
+def _hex(g: FragmentGenerator, node: Any) -> str:
+    if _kind(g, node.this) == "number":
+        return f"upper(to_hex(CAST({_number(g, node.this)} AS bigint)))"
+    type_ = _type(g, node.this)
+    is_blob = type_ is not None and type_.is_blob
+    octets = g.sql(node.this) if is_blob else f"convert_to({_text(g, node.this)}, 'UTF8')"
+    return f"upper(encode({octets}, 'hex'))"
+
+
+def _length(g: FragmentGenerator, node: Any) -> str:
+    type_ = _type(g, node.this)
+    if type_ is not None and type_.is_blob:
+        return f"octet_length({g.sql(node.this)})"
+    return f"{'octet_length' if node.args.get('binary') else 'length'}({_text(g, node.this)})"
+
+
+def _field(g: FragmentGenerator, node: Any) -> str:
+    value, *options = _comparable(g, node.expressions)
+    whens = " ".join(f"WHEN {value} = {option} THEN {i}" for i, option in enumerate(options, 1))
+    return f"CASE {whens} ELSE 0 END"
+
+
+def _anonymous(g: FragmentGenerator, node: Any) -> str:
+    """Write a function that the parser has no class for."""
+    name = node.name.lower()
+    writer = _NAMED.get(f"{name}/{len(node.expressions)}") or _NAMED.get(name)
+    return writer(g, node) if writer else g.func(node.name, *node.expressions)
+
+
+# -- fragments: dates and times -------------------------------------------------------------------
+
+#: Unit → the argument of make_interval, and how many of those it is.
+_UNITS = {
+    "YEAR": ("years", "{}"),
+    "QUARTER": ("months", "3 * {}"),
+    "MONTH": ("months", "{}"),
+    "WEEK": ("weeks", "{}"),
+    "DAY": ("days", "{}"),
+    "HOUR": ("hours", "{}"),
+    "MINUTE": ("mins", "{}"),
+    "SECOND": ("secs", "{}"),
+    "MICROSECOND": ("secs", "{} / 1e6"),
+}
+_DAYS = ("YEAR", "QUARTER", "MONTH", "WEEK", "DAY")
+#: Unit → how many seconds, or months, it has.
+_SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400, "WEEK": 604800}
+_MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
+
+
+def _unit(node: Any) -> str:
+    unit = node.args.get("unit")
+    name = unit.name if isinstance(unit, exp.Expr) else str(unit or "DAY")
+    return name.upper().removesuffix("S")
+
+
+def _interval(g: FragmentGenerator, amount: exp.Expr, unit: str) -> str:
+    if unit not in _UNITS:  # such as DAY_HOUR
+        return f"CAST({_text(g, amount)} AS interval {unit.replace('_', ' TO ')})"
+    argument, count = _UNITS[unit]
+    coerce = _number if argument == "secs" else _integer
+    return f"make_interval({argument} => {count.format(coerce(g, amount))})"
+
+
+def _shifted(
+    g: FragmentGenerator, start: exp.Expr, operator: str, amount: exp.Expr, unit_of: exp.Expr
+) -> str:
+    """Add an interval, or subtract it."""
+    unit, kind = _unit(unit_of), _kind(g, start)
+    change = f"{operator} {_interval(g, amount, unit)}"
+    if kind == "date" and unit in _DAYS:
+        return f"CAST({_enclosed(g, start)} {change} AS date)"
+    if kind != "text":
+        return f"({_enclosed(g, start)} {change})"
+    form = "'YYYY-MM-DD HH24:MI:SS'"
+    if unit in _DAYS:
+        form = f"CASE WHEN length({g.sql(start)}) > 10 THEN {form} ELSE 'YYYY-MM-DD' END"
+    return f"to_char({_moment(g, start)} {change}, {form})"
+
+
+def _date_add(operator: str) -> Writer:
+    def write(g: FragmentGenerator, node: Any) -> str:
+        amount = node.expression
+        if isinstance(amount, exp.Interval):
+            return _shifted(g, node.this, operator, amount.this, amount)
+        return _shifted(g, node.this, operator, amount, node)
+
+    return write
+
+
+def _adddate(operator: str) -> Writer:
+    def write(g: FragmentGenerator, node: Any) -> str:
+        start, amount = node.expressions
+        if isinstance(amount, exp.Interval):
+            return _shifted(g, start, operator, amount.this, amount)
+        return _shifted(g, start, operator, amount, exp.Interval(this=amount, unit=exp.var("DAY")))
+
+    return write
+
+
+def _timestampdiff(g: FragmentGenerator, node: Any) -> str:
+    start, end, unit = _moment(g, node.expression), _moment(g, node.this), _unit(node)
+    if unit in _MONTHS:
+        age = f"age({end}, {start})"
+        months = f"EXTRACT(YEAR FROM {age}) * 12 + EXTRACT(MONTH FROM {age})"
+        return f"CAST(trunc(({months}) / {_MONTHS[unit]}) AS bigint)"
+    seconds = f"EXTRACT(EPOCH FROM {end} - {start})"
+    if unit == "MICROSECOND":
+        return f"CAST({seconds} * 1000000 AS bigint)"
+    return f"CAST(trunc({seconds} / {_SECONDS[unit]}) AS bigint)"
+
+
+def _timediff(g: FragmentGenerator, node: Any) -> str:
+    durations = all(_is_duration(g, argument) for argument in node.expressions)
+    left, right = ((_duration if durations else _moment)(g, a) for a in node.expressions)
+    return f"({left} - {right})"
+
+
+#: Part of a moment → what computes it.
+_PARTS = {
+    "YEAR": "EXTRACT(YEAR FROM {0})",
+    "QUARTER": "EXTRACT(QUARTER FROM {0})",
+    "MONTH": "EXTRACT(MONTH FROM {0})",
+    "DAY": "EXTRACT(DAY FROM {0})",
+    "HOUR": "EXTRACT(HOUR FROM {0})",
+    "MINUTE": "EXTRACT(MINUTE FROM {0})",
+    "SECOND": "floor(EXTRACT(SECOND FROM {0}))",
+    "MICROSECOND": "to_char({0}, 'US')",
+    "WEEK": "floor((EXTRACT(DOY FROM {0}) + 6 - EXTRACT(DOW FROM {0})) / 7)",
+    "ISOWEEK": "EXTRACT(WEEK FROM {0})",
+    "DAYOFYEAR": "EXTRACT(DOY FROM {0})",
+    "DAYOFWEEK": "EXTRACT(DOW FROM {0}) + 1",
+    "WEEKDAY": "EXTRACT(ISODOW FROM {0}) - 1",
+    "YEAR_MONTH": "to_char({0}, 'YYYYMM')",
+    "DAYS": "({0}::date - DATE '0001-01-02 BC') + 1",
+}
+_PARTS_OF_DURATION = {
+    "HOUR": "floor(abs(EXTRACT(EPOCH FROM {0})) / 3600)",
+    "MINUTE": "abs(EXTRACT(MINUTE FROM {0}))",
+    "SECOND": "floor(abs(EXTRACT(SECOND FROM {0})))",
+    "MICROSECOND": "abs(EXTRACT(MICROSECOND FROM {0})) % 1000000",
+}
+
+
+def _part_of(g: FragmentGenerator, part: str, node: exp.Expr) -> str:
+    if part in _PARTS_OF_DURATION and _is_duration(g, node):
+        return f"CAST({_PARTS_OF_DURATION[part].format(_duration(g, node))} AS integer)"
+    return f"CAST({_PARTS[part].format(_moment(g, node))} AS integer)"
+
+
+def _part(part: str) -> Writer:
+    return lambda g, node: _part_of(g, part, node.expressions[0] if node.expressions else node.this)
+
+
+def _extract(g: FragmentGenerator, node: Any) -> str:
+    return _part_of(g, node.name.upper(), node.expression)
+
+
+#: Letters of the formats of dates, after translation by the parser → those of to_char.
+_FORMATS = {
+    "Y": "YYYY", "y": "YY", "m": "MM", "-m": "FMMM", "d": "DD", "-d": "FMDD", "e": "FMDD",
+    "H": "HH24", "-H": "FMHH24", "I": "HH12", "-I": "FMHH12", "M": "MI", "S": "SS", "f": "US",
+    "p": "AM", "A": "FMDay", "a": "Dy", "B": "FMMonth", "b": "Mon", "j": "DDD", "T": "HH24:MI:SS",
+    "W": "IW", "V": "IW", "r": "HH12:MI:SS AM", "D": "FMDDth",
+}  # fmt: skip
+
+
+def _format(text: str) -> str:
+    """Translate a format of dates; what is no letter of it stands between double quotes."""
+    pieces = []
+    for letter, other in re.findall(r"%(-?[A-Za-z%])|([^%]+)", text):
+        plain = other or letter
+        quoted = plain.replace("\\", "\\\\").replace('"', '\\"')
+        pieces.append(_FORMATS.get(letter) or f'"{quoted}"')
+    return literal("".join(pieces))
+
+
+def _date_format(g: FragmentGenerator, node: Any) -> str:
+    return f"to_char({_moment(g, node.this)}, {_format(node.args['format'].name)})"
+
+
+def _str_to_date(g: FragmentGenerator, node: Any) -> str:
+    form = node.args["format"].name
+    kind = "timestamp" if re.search("%-?[HIMSfT]", form) else "date"
+    return f"CAST(to_timestamp({_text(g, node.this)}, {_format(form)}) AS {kind})"
+
+
+def _from_unixtime(g: FragmentGenerator, node: Any) -> str:
+    moment = f"CAST(to_timestamp({_number(g, node.this)}) AS timestamp)"
+    form = node.args.get("format")
+    return moment if form is None else f"to_char({moment}, {_format(form.name)})"
+
+
+def _unix_timestamp(g: FragmentGenerator, node: Any) -> str:
+    moment = _moment(g, node.expressions[0]) if node.expressions else "statement_timestamp()"
+    return f"CAST(floor(EXTRACT(EPOCH FROM CAST({moment} AS timestamptz))) AS bigint)"
+
+
+def _now(clock: str) -> Writer:
+    """Write a clock's time; MySQL's has whole seconds unless digits are asked for."""
+
+    def write(g: FragmentGenerator, node: Any) -> str:
+        digits = node.expressions[0] if node.expressions else node.this
+        if isinstance(digits, exp.Expr):
+            return f"CAST({clock} AS timestamp({digits.name}))"
+        return f"date_trunc('second', CAST({clock} AS timestamp))"
+
+    return write
+
+
+_UTC = "date_trunc('second', statement_timestamp() AT TIME ZONE 'UTC')"
+
+#: Functions that the parser has no class for; with the number of arguments where it matters.
+_NAMED: Mapping[str, Writer] = {
+    "now": _now("statement_timestamp()"),
+    "sysdate": _now("clock_timestamp()"),
+    "weekday": _part("WEEKDAY"),
+    "microsecond": _part("MICROSECOND"),
+    "time_to_sec": _named("CAST(trunc(EXTRACT(EPOCH FROM {})) AS bigint)", _duration),
+    "sec_to_time": _named("make_interval(secs => {})", _double),
+    "maketime": _named(
+        "make_interval(hours => {}, mins => {}, secs => {})", _integer, _integer, _double
+    ),
+    "timediff": _timediff,
+    "addtime": _named("({} + {})", _enclosed, _duration),
+    "subtime": _named("({} - {})", _enclosed, _duration),
+    "adddate": _adddate("+"),
+    "subdate": _adddate("-"),
+    "from_days": _named("(DATE '0001-01-01' + ({} - 366))", _integer),
+    "makedate": _named("(make_date({}, 1, 1) + {} - 1)", _integer, _integer),
+    "unix_timestamp": _unix_timestamp,
+    "field": _field,
+    "find_in_set": _named(
+        "COALESCE(array_position(string_to_array({1}, ','), {0}), 0)", _exactly, _exactly
+    ),
+    "octet_length": _named("octet_length({})", _text),
+    "bin": _named("ltrim(CAST(CAST({} AS bit(64)) AS text), '0')", _integer),
+    "connection_id": _named("pg_backend_pid()"),
+}
+
+
+class FragmentGenerator(PostgresGenerator):
+    """Writes a parsed MySQL expression for PostgreSQL."""
+
+    attribute_types: Mapping[str, AttributeType | None]
+    condition: bool
+
+    def sql(
+        self, expression: str | exp.Expr | None, key: str | None = None, comment: bool = True
+    ) -> str:
+        """Write a node; truth is a number where PostgreSQL wants no boolean."""
+        text: str = super().sql(expression, key, comment)
+        if key or not isinstance(expression, exp.Expr) or not _is_boolean(self, expression):
+            return text
+        return text if _is_condition(self, expression) else f"CAST({text} AS integer)"
+
+    TRANSFORMS: ClassVar[dict[Any, Any]] = {
+        **PostgresGenerator.TRANSFORMS,
+        # attributes and operators
+        exp.Column: _column,
+        exp.EQ: _compare("="),
+        exp.NEQ: _compare("<>"),
+        exp.GT: _compare(">"),
+        exp.GTE: _compare(">="),
+        exp.LT: _compare("<"),
+        exp.LTE: _compare("<="),
+        exp.NullSafeEQ: _compare("IS NOT DISTINCT FROM"),
+        exp.Between: _between,
+        exp.In: _in,
+        exp.Like: _like,
+        exp.RegexpLike: _regexp,
+        exp.Xor: _xor,
+        exp.Add: _arithmetic("+"),
+        exp.Sub: _arithmetic("-"),
+        exp.Mul: _arithmetic("*"),
+        exp.Div: _divide,
+        exp.IntDiv: _intdiv,
+        exp.Mod: _mod,
+        exp.Neg: lambda g, node: f"- {_number(g, node.this)}",
+        # choices
+        exp.Coalesce: _coalesce,
+        exp.Greatest: _extreme("GREATEST"),
+        exp.Least: _extreme("LEAST"),
+        exp.If: _if,
+        exp.Case: _case,
+        exp.Nullif: _nullif,
+        # numbers
+        exp.Abs: _call("abs({this})", this=_number),
+        exp.Sign: _call("CAST(sign({this}) AS integer)", this=_number),
+        exp.Floor: _call("CAST(floor({this}) AS bigint)", this=_number),
+        exp.Ceil: _call("CAST(ceil({this}) AS bigint)", this=_number),
+        exp.Round: _rounded("round"),
+        exp.Trunc: _rounded("trunc"),
+        exp.Sqrt: _call("CASE WHEN {this} >= 0 THEN sqrt({this}) END", this=_double),
+        exp.Ln: _call("CASE WHEN {this} > 0 THEN ln({this}) END", this=_double),
+        exp.Log: _call(
+            "CASE WHEN {this} > 0 AND {expression} > 0"
+            " THEN ln({expression}) / NULLIF(ln({this}), 0) END",
+            this=_double,
+            expression=_double,
+        ),
+        exp.Exp: _call("exp({this})", this=_double),
+        exp.Pow: _call("power({this}, {expression})", this=_double, expression=_double),
+        exp.Rand: lambda *_: "random()",
+        exp.Cast: _cast,
+        # texts
+        exp.Upper: _call("upper({this})", this=_comparing),
+        exp.Lower: _call("lower({this})", this=_comparing),
+        exp.Concat: _concat,
+        exp.ConcatWs: _concat_ws,
+        exp.Length: _length,
+        exp.Left: _call(
+            "left({this}, greatest({expression}, 0))", this=_text, expression=_integer
+        ),
+        exp.Right: _call(
+            "right({this}, greatest({expression}, 0))", this=_text, expression=_integer
+        ),
+        exp.Substring: _substring,
+        exp.SubstringIndex: _substring_index,
+        exp.StrPosition: _locate,
+        exp.Trim: _trim,
+        exp.Replace: _call(
+            f"(replace({{this}}, {{expression}}, {{replacement}}) {_COLLATE_TEXT})",
+            this=_exactly,
+            expression=_exactly,
+            replacement=_exactly,
+        ),
+        exp.Repeat: _call("repeat({this}, {times})", this=_text, times=_integer),
+        exp.Reverse: _call("reverse({this})", this=_text),
+        exp.Space: _call("repeat(' ', {this})", this=_integer),
+        exp.Pad: lambda g, node: _call(
+            f"{'lpad' if node.args.get('is_left') else 'rpad'}({{this}}, {{expression}}, "
+            "{fill_pattern})",
+            this=_text,
+            expression=_integer,
+            fill_pattern=_text,
+        )(g, node),
+        exp.Hex: _hex,
+        exp.Unhex: _call("decode({this}, 'hex')", this=_text),
+        exp.MD5: _call("md5({this})", this=_text),
+        exp.RegexpReplace: _call(
+            f"(regexp_replace({{this}}, {{expression}}, {{replacement}}, 'gi') {_COLLATE_TEXT})",
+            this=_searched,
+            expression=_searched,
+            replacement=_searched,
+        ),
+        exp.RegexpSubstr: _call(
+            f"((regexp_match({{this}}, {{expression}}, 'i'))[1] {_COLLATE_TEXT})",
+            this=_searched,
+            expression=_searched,
+        ),
+        # aggregates
+        exp.Count: _count,
+        exp.Sum: _aggregate("sum"),
+        exp.Avg: _aggregate("avg"),
+        exp.Stddev: _aggregate("stddev_pop"),
+        exp.StddevPop: _aggregate("stddev_pop"),
+        exp.StddevSamp: _aggregate("stddev_samp"),
+        exp.Variance: _aggregate("var_samp"),
+        exp.VariancePop: _aggregate("var_pop"),
+        exp.AnyValue: lambda g, node: f"(array_agg({g.sql(node.this)}))[1]",
+        exp.GroupConcat: _group_concat,
+        # dates and times
+        exp.TsOrDsToDate: lambda g, node: _date(g, node.this),
+        exp.Date: lambda g, node: _date(g, node.this),
+        exp.TsOrDsToTimestamp: lambda g, node: _moment(g, node.this),
+        exp.Timestamp: lambda g, node: _moment(g, node.this),
+        exp.Time: lambda g, node: _duration(g, node.this),
+        exp.CurrentDate: lambda *_: "CURRENT_DATE",
+        exp.CurrentTime: lambda *_: "CAST(date_trunc('second', LOCALTIME) AS interval)",
+        exp.CurrentTimestamp: _now("statement_timestamp()"),
+        exp.Localtime: _now("statement_timestamp()"),
+        exp.UtcTimestamp: lambda *_: _UTC,
+        exp.UtcDate: lambda *_: f"CAST({_UTC} AS date)",
+        exp.UtcTime: lambda *_: f"CAST(CAST({_UTC} AS time) AS interval)",
+        exp.DateAdd: _date_add("+"),
+        exp.DateSub: _date_add("-"),
+        exp.TimestampAdd: _date_add("+"),
+        exp.DateDiff: _call("({this} - {expression})", this=_date, expression=_date),
+        exp.TimestampDiff: _timestampdiff,
+        exp.TimeToStr: _date_format,
+        exp.StrToDate: _str_to_date,
+        exp.UnixToTime: _from_unixtime,
+        exp.Extract: _extract,
+        exp.LastDay: _call(
+            "CAST(date_trunc('month', {this}) + INTERVAL '1 month - 1 day' AS date)", this=_moment
+        ),
+        exp.Dayname: _call("to_char({this}, 'FMDay')", this=_moment),
+        exp.DayOfMonth: _part("DAY"),
+        exp.WeekOfYear: _part("ISOWEEK"),
+        **{
+            kind: _part(kind.__name__.upper())
+            for kind in (
+                exp.Year, exp.Quarter, exp.Month, exp.Week, exp.Day, exp.DayOfWeek, exp.DayOfYear,
+                exp.Hour, exp.Minute, exp.Second,
+            )
+        },
+        exp.Anonymous: _anonymous,
+    }  # fmt: skip
 
 
 def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None], condition: bool) -> str:
     """Write a parsed fragment for PostgreSQL, where truth is no number."""
-    generator = PostgresGenerator(dialect=Postgres(), unsupported_level=ErrorLevel.IGNORE)
+    generator = FragmentGenerator(dialect=Postgres(), unsupported_level=ErrorLevel.IGNORE)
+    generator.attribute_types = types
+    generator.condition = condition
+    for node in list(tree.walk()):
+        plain = not isinstance(node, _TRANSPARENT) and not _is_boolean(generator, node)
+        if plain and _is_condition(generator, node):
+            test = exp.NEQ(expression=exp.Literal.number(0))
+            tree = test if node is tree else tree
+            node.replace(test)
+            test.set("this", node)
     return generator.generate(tree, copy=False)
 
 
@@ -143,13 +1080,39 @@ def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None], conditi
 
 
 def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
+    """Bring a literal string into the form of what it is compared with.
+
+    What is no date or no time becomes NULL, which no value equals.
+    """
+    if compared_with is None or not isinstance(value, str):
+        return value
+    kind = _KINDS.get(compared_with.category)
+    if kind == "number":
+        number = _leading_number(value)
+        whole = number.adjusted() < 40 and number == number.to_integral_value()
+        return int(number) if whole else number
+    if kind in ("date", "moment"):
+        if value.startswith("0000-00-00"):
+            return "-infinity"
+        moment = _read_moment(value)
+        midnight = moment is not None and moment.time() == dt.time()
+        return moment.date() if moment and midnight and kind == "date" else moment
+    if kind == "time":
+        return _read_duration(value)
+    if compared_with.category == "uuid":
+        try:
+            return uuid.UUID(value)
+        except ValueError:
+            return None
     return value
 
 
 def _computed(expression: SQL, type_: AttributeType | None) -> SQL:
-    """Give computed texts the collation of stored ones."""
+    """Give computed texts the collation of stored ones; make truth of what was a number."""
     if type_ is not None and type_.is_string:
         return SQL("(", expression, f") COLLATE {TEXT_COLLATION}")
+    if type_ is not None and type_.category == "bool":
+        return SQL("CAST(", expression, " AS boolean)")
     return expression
 
 
@@ -168,7 +1131,7 @@ def _null(type_: AttributeType | None) -> str:
 
 
 def _replace(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
-    """Give every other attribute the value proposed for the insert: the given one or its default."""
+    """Give every other attribute its value in the rejected row, given or default."""
     if not rest:
         return _skip(table, key, rest)
     assignments = ", ".join(f"{name} = EXCLUDED.{name}" for name in rest)

@@ -150,6 +150,10 @@ class Writer:
         )
 
     @_visit.register
+    def _(self, relation: algebra.Listing, needed: frozenset[str]) -> _Select:
+        return self._subquery(SQL(relation.query), relation.attributes)
+
+    @_visit.register
     def _(self, relation: algebra.Restriction, needed: frozenset[str]) -> _Select:
         used = algebra.attributes_of(relation.condition)
         statement = self._visit(relation.source, needed | used)

@@ -1,0 +1,169 @@
+"""The jobs table of a schema: which keys are reserved, in error or ignored.
+
+Manual 9.5.1; storage formats 3.2.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from . import cascade
+from .connection import Connection
+from .declare import TableName
+from .errors import DataJointError, DuplicateError
+from .hash import key_hash
+from .service import LOG, client, insert_row, service_spec
+from .table import Table
+
+JOBS = "~jobs"
+_DEFINITION = """# job reservation table for `{schema}`
+table_name : varchar(255)  # className of the table
+key_hash : char(32)  # key hash
+---
+status : enum('reserved','error','ignore')  # if tuple is missing, the job is available
+key = null : blob  # structure containing the key
+error_message = "" : varchar(2047)  # error message returned if failed
+error_stack = null : mediumblob  # error stack if failed
+user = "" : varchar(255)  # database user
+host = "" : varchar(255)  # system hostname
+pid = 0 : int unsigned  # system process id
+connection_id = 0 : bigint unsigned  # connection_id()
+timestamp = CURRENT_TIMESTAMP : timestamp  # automatic timestamp
+"""
+_MESSAGE_LENGTH = 2047
+_TRUNCATION = "...truncated"
+
+
+class ServiceTable(Table):
+    """A table that DataJoint keeps for itself; it can be queried, and deleted from.
+
+    Parameters
+    ----------
+    connection : Connection
+    schema : str
+    table : str
+    """
+
+    def __init__(self, connection: Connection, schema: str, table: str) -> None:
+        self._connection = connection
+        self.database = schema
+        self._table_name = table
+
+    def delete(self, *args: Any, **kwargs: Any) -> int:
+        """Delete the entries without asking: nothing depends on them."""
+        return cascade.delete_rows(self.connection, self.spec, self._own_condition())
+
+    def drop(self) -> None:
+        """Drop the table without asking: nothing depends on it."""
+        self.connection.drop_table(self.name)
+
+
+class Log(ServiceTable):
+    """The log of a schema: who declared, deleted and dropped what, and when.
+
+    Parameters
+    ----------
+    connection : Connection
+    schema : str
+    """
+
+    def __init__(self, connection: Connection, schema: str) -> None:
+        super().__init__(connection, schema, LOG)
+
+
+class JobTable(ServiceTable):
+    """The jobs of a schema.
+
+    Parameters
+    ----------
+    connection : Connection
+    schema : str
+    """
+
+    def __init__(self, connection: Connection, schema: str) -> None:
+        super().__init__(connection, schema, JOBS)
+        name = TableName(schema, JOBS)
+        if not connection.is_declared(name) and not connection.in_transaction:
+            connection.create_table(service_spec(name, _DEFINITION))
+
+    def reserve(self, table_name: str, key: Mapping[str, Any]) -> bool:
+        """Reserve a key.
+
+        Parameters
+        ----------
+        table_name : str
+            The name of the table in its schema, such as ``__filtered_image``.
+        key : mapping
+            The primary key.
+
+        Returns
+        -------
+        bool
+            False when another process has the key, or it is in error or ignored.
+        """
+        return self._note("reserved", table_name, key)
+
+    def ignore(self, table_name: str, key: Mapping[str, Any]) -> bool:
+        """Mark a key so that it is passed over; False when it has an entry already."""
+        return self._note("ignore", table_name, key)
+
+    def complete(self, table_name: str, key: Mapping[str, Any]) -> None:
+        """Remove the entry of a key."""
+        (self & {"table_name": table_name, "key_hash": key_hash(key)}).delete()
+
+    def error(
+        self,
+        table_name: str,
+        key: Mapping[str, Any],
+        error_message: str,
+        error_stack: str | None = None,
+    ) -> None:
+        """Note that a key failed; it is passed over until the entry is deleted.
+
+        Parameters
+        ----------
+        table_name, key
+            As for :meth:`reserve`.
+        error_message : str
+            Its first 2,033 characters are kept if it is longer than 2,047.
+        error_stack : str, optional
+        """
+        if len(error_message) > _MESSAGE_LENGTH:
+            error_message = error_message[: _MESSAGE_LENGTH - len(_TRUNCATION)] + _TRUNCATION
+        self._note("error", table_name, key, error_message=error_message, error_stack=error_stack)
+
+    def taken(self, table_name: str) -> set[str]:
+        """Collect the hashes of the keys that have an entry."""
+        rows = (self & {"table_name": table_name}).fetch("key_hash")
+        return set(rows.tolist())
+
+    def _note(
+        self, status: str, table_name: str, key: Mapping[str, Any], **error: str | None
+    ) -> bool:
+        row: dict[str, Any] = {
+            "table_name": table_name,
+            "key_hash": key_hash(key),
+            "status": status,
+            "key": dict(key),
+            "user": self.connection.get_user(),
+            "host": client(),
+            "pid": os.getpid(),
+            "connection_id": self.connection.connection_id,
+            **error,
+        }
+        try:
+            self._write(row, "replace" if status == "error" else "insert")
+        except DuplicateError:
+            return False
+        return True
+
+    def _write(self, row: dict[str, Any], mode: str) -> None:
+        try:
+            insert_row(self.connection, self.spec, row, mode)
+        except DuplicateError:
+            raise
+        except DataJointError:
+            # A key with a value that blobs cannot hold, as a time, has an entry without its key.
+            insert_row(self.connection, self.spec, {**row, "key": None}, mode)

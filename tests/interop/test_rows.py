@@ -1,0 +1,322 @@
+"""Rows that one client inserts, the other one fetches and queries, with the same results."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .conftest import Pair, Sql
+
+ShowCreate = Callable[[str], dict[str, str]]
+
+# type → values that any client inserts and fetches
+VALUES: dict[str, list[Any]] = {
+    "tinyint": [-128, 0, 127, True],
+    "smallint": [-(2**15), 2**15 - 1],
+    "mediumint": [-(2**23), 2**23 - 1],
+    "int": [-(2**31), 2**31 - 1, np.int32(7), np.uint8(200)],
+    "bigint": [-(2**63), 2**63 - 1, np.int64(-1)],
+    "tinyint unsigned": [0, 255],
+    "smallint unsigned": [0, 2**16 - 1],
+    "mediumint unsigned": [2**24 - 1],
+    "int unsigned": [2**32 - 1],
+    "bigint unsigned": [2**64 - 1, np.uint64(2**63)],
+    "decimal(9,3)": [Decimal("1.500"), Decimal("-123456.789"), 2, 0.5, Decimal("0.0004")],
+    "decimal(30,0)": [Decimal(10**29)],
+    "float": [0.1, -1.5, 3.4e38, 1e-30, 16777217, np.float32(0.1)],
+    "double": [0.1, -1.7976931348623157e308, 2.2250738585072014e-308, 1 / 3, np.float64(2.5)],
+    "char(7)": ["", "abc", "  x", "trailing  ", "naïve"],
+    "varchar(40)": ["", "text", "trailing  ", "it's", 'say "no"', "a\\b%c_d\n\t", "細胞 🧠", "NULL"],
+    "enum('a','b''c','')": ["a", "b'c", ""],
+    "bool": [True, False, 1, 0],
+    "date": [dt.date(1, 1, 1), dt.date(2020, 2, 29), dt.date(9999, 12, 31), "2021-03-04"],
+    "datetime": [dt.datetime(2020, 1, 2, 3, 4, 5), dt.date(2020, 1, 2), "2021-03-04 05:06:07"],
+    "datetime(3)": [dt.datetime(2020, 1, 2, 3, 4, 5, 678000)],
+    "datetime(6)": [dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59, 999999)],
+    "time": [dt.timedelta(hours=3), dt.time(23, 59, 59), "-12:30:00", "838:59:59"],
+    "time(3)": [dt.timedelta(milliseconds=-1500), dt.time(1, 2, 3, 456000)],
+    "timestamp": [dt.datetime(2020, 1, 2, 3, 4, 5), "2021-03-04 05:06:07"],
+    "timestamp(6)": [dt.datetime(2020, 1, 2, 3, 4, 5, 678901)],
+    "year": [1901, 2155, 2020],
+    "uuid": [uuid.UUID(int=0), uuid.UUID(int=2**128 - 1), str(uuid.UUID(int=5))],
+    "tinyblob": [None, b"", b"\0\xff", "text"],
+    "blob": [[1, 2.5, None], {"a": (1, {2})}, np.arange(6).reshape(2, 3)],
+    "mediumblob": [np.zeros(1000), np.array(["x", 1], object), dt.datetime(2020, 1, 2)],
+    "longblob": [np.array([(1, 2.5)], [("a", "i4"), ("b", "f8")]), uuid.UUID(int=3), Decimal("1.0")],
+}
+
+TABLE = """
+lab = schema(name)
+@lab
+class Sample(dj.Manual):
+    definition = f'''
+    sample_id : int
+    ---
+    value = null : {type_}
+    other = null : {type_}
+    '''
+"""
+
+
+@pytest.mark.parametrize("type_", VALUES)
+def test_values(pair: Pair, sql: Sql, type_: str) -> None:
+    pair.run(TABLE, type_=type_)
+    rows = [{"sample_id": n, "value": value} for n, value in enumerate(VALUES[type_])]
+    pair.maker.run("Sample.insert(rows)", rows=rows)
+    assert sql(f"SELECT COUNT(*) FROM `{pair.schema_name}`.`sample`") == [(len(rows),)]
+    for expression in (
+        "Sample.fetch(as_dict=True, order_by='sample_id')",
+        "Sample.fetch('sample_id', 'value', order_by='sample_id')",
+        "Sample.fetch(order_by='sample_id').dtype.descr",
+        "[(Sample & dict(sample_id=n)).fetch1('value') for n in range(len(Sample()))]",
+        "(Sample & 'sample_id = 0').fetch1()",
+    ):
+        pair.assert_same(expression)
+
+
+@pytest.mark.parametrize("type_", VALUES)
+def test_both_store_the_same(pair: Pair, sql: Sql, type_: str) -> None:
+    """What each client inserts is the same for the server."""
+    pair.run(TABLE, type_=type_)
+    count = len(VALUES[type_])
+    for start, side in ((0, pair.maker), (1000, pair.user)):
+        rows = [{"sample_id": start + n, "value": value} for n, value in enumerate(VALUES[type_])]
+        side.run("Sample.insert(rows)", rows=rows)
+    found = dict(sql(f"SELECT sample_id, HEX(value) FROM `{pair.schema_name}`.`sample`"))
+    assert len(found) == 2 * count
+    assert [found[1000 + n] for n in range(count)] == [found[n] for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [name for name in VALUES if "blob" not in name and name not in ("float", "year")],
+)
+def test_restrictions_by_values(pair: Pair, type_: str) -> None:
+    pair.run(TABLE, type_=type_)
+    values = VALUES[type_]
+    rows = [{"sample_id": n, "value": value} for n, value in enumerate(values)]
+    pair.maker.run("Sample.insert(rows)", rows=rows)
+    for value in values:
+        found = pair.assert_same(
+            "(Sample & dict(value=v)).fetch('sample_id', order_by='sample_id').tolist()", v=value
+        )
+        if value != Decimal("0.0004"):
+            assert values.index(value) in found
+    # keys of one row, as the other client fetches them
+    assert pair.assert_same("len(Sample & Sample.fetch('KEY')[:1])") == 1
+
+
+def test_defaults_and_nulls(pair: Pair, sql: Sql) -> None:
+    pair.run(
+        """
+lab = schema(name)
+@lab
+class Sample(dj.Manual):
+    definition = '''
+    sample_id : int
+    ---
+    number = 3 : int
+    real_number = null : double
+    text = "it's" : varchar(10)
+    maybe = null : varchar(10)
+    kind = 'b' : enum('a','b')
+    day = '2020-01-02' : date
+    stamp = CURRENT_TIMESTAMP : timestamp
+    data = null : longblob
+    '''
+"""
+    )
+    rows: list[dict[str, Any]] = [
+        {"sample_id": 0},
+        {"sample_id": 1, "number": None, "real_number": None, "text": None, "data": None},
+        {"sample_id": 2, "real_number": float("nan"), "number": ""},
+    ]
+    for start, side in ((0, pair.maker), (10, pair.user)):
+        for row in rows:
+            side.run("Sample.insert1(row)", row=dict(row, sample_id=start + row["sample_id"]))
+    fetched = pair.assert_same(
+        "Sample.proj(..., '-stamp').fetch(as_dict=True, order_by='sample_id')"
+    )
+    expected = {
+        "number": 3,
+        "real_number": None,
+        "text": "it's",
+        "maybe": None,
+        "kind": "b",
+        "day": dt.date(2020, 1, 2),
+        "data": None,
+    }
+    expected_rows = [{"sample_id": n, **expected} for n in (0, 1, 2, 10, 11, 12)]
+    assert [{**row, "real_number": None} for row in fetched] == expected_rows
+    pair.assert_same("Sample.fetch('real_number').dtype.str")
+    pair.assert_same("Sample.fetch('number').dtype.str")
+    assert sql(f"SELECT COUNT(*) FROM `{pair.schema_name}`.`sample` WHERE stamp IS NULL") == [(0,)]
+
+
+PIPELINE = """
+lab = schema(name)
+@lab
+class Subject(dj.Manual):
+    definition = '''
+    # subjects
+    subject : varchar(8)
+    ---
+    sex = 'U' : enum('M','F','U')
+    born : date
+    '''
+@lab
+class Session(dj.Manual):
+    definition = '''
+    -> Subject
+    session : smallint
+    ---
+    -> [nullable] Subject.proj(partner='subject')
+    score = null : float
+    cost = 1 : decimal(6,2)
+    '''
+    class Trial(dj.Part):
+        definition = '''
+        -> master
+        trial : int
+        ---
+        start : double
+        '''
+@lab
+class Method(dj.Lookup):
+    definition = '''
+    method : varchar(8)
+    ---
+    factor : float
+    '''
+    contents = [('one', 1), ('half', 0.5)]
+"""
+
+FILLED = """
+Subject.insert([('anna', 'F', '2020-01-01'), ('bob', 'M', '2020-02-02'), ("o'x", 'U', '2021-01-01')])
+Session.insert([
+    dict(subject='anna', session=1, partner='bob', score=1.5, cost=2),
+    dict(subject='anna', session=2, score=2.5, cost='0.25'),
+    dict(subject='bob', session=1, partner='anna', cost=3),
+])
+Session.Trial.insert((s, n, t, t / 4) for s, n in [('anna', 1), ('bob', 1)] for t in range(3))
+"""
+
+QUERIES = [
+    "Subject",
+    "Subject & 'sex = \"F\"'",
+    "Subject & \"born > '2020-01-15'\"",
+    "Subject & dict(subject=\"o'x\")",
+    "Subject & [dict(subject='anna'), dict(subject='bob', sex='F')]",
+    "Subject & ['sex = \"M\"', dict(subject='anna')]",
+    "Subject & dj.AndList(['sex != \"M\"', 'born < \"2021-01-01\"'])",
+    "Subject - Session",
+    "Subject & Session",
+    "Subject - dict(sex='F')",
+    "Subject - [dict(sex='F'), 'sex = \"M\"']",
+    "Subject & dj.Not('sex = \"M\"')",
+    "Subject & []",
+    "Subject & True",
+    "Subject & (Session & 'score > 2')",
+    "Subject & 'subject LIKE \"%%n%%\"'",
+    "Session & dict(score=None)",
+    "Session & 'partner IS NULL'",
+    "Subject * Session",
+    "Subject * Session * Session.Trial",
+    "Subject.proj() * Method",
+    "Session * Subject.proj(partner='subject', partner_sex='sex')",
+    "Session.proj(twice='2 * session', who='subject')",
+    "Session.proj('score', other='session')",
+    "Subject.proj(year_born='YEAR(born)', m='MONTH(born)')",
+    "Subject.aggr(Session, n='count(*)')",
+    "Subject.aggr(Session, n='count(session)', keep_all_rows=True)",
+    "Subject.aggr(Session, ..., total='sum(cost)', best='max(score)', mean='avg(score)')",
+    "Session.aggr(Session.Trial, n='count(*)', last='max(start)')",
+    "dj.U('sex') & Subject",
+    "dj.U('sex').aggr(Subject, n='count(*)', first='min(born)')",
+    "dj.U().aggr(Session, n='count(*)', total='sum(cost)')",
+    "Subject.aggr(Session, n='count(*)') & 'n > 1'",
+    "Method & 'factor < 1'",
+    "Subject.proj() + Session.proj().proj(session='session') & 'false'",
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_queries(pair: Pair, query: str) -> None:
+    pair.run(PIPELINE)
+    pair.maker.run(FILLED)
+    by_key = "sorted({}, key=repr)"
+    pair.assert_same(f"({query}).heading.names")
+    pair.assert_same(f"({query}).primary_key")
+    pair.assert_same(f"len({query})")
+    pair.assert_same(by_key.format(f"({query}).fetch(as_dict=True)"))
+    pair.assert_same(by_key.format(f"({query}).fetch('KEY')"))
+    pair.assert_same(f"({query}).fetch(order_by='KEY').dtype.descr")
+
+
+def test_order_and_limit(pair: Pair) -> None:
+    pair.run(PIPELINE)
+    pair.maker.run(FILLED)
+    for options in (
+        "order_by='subject desc'",
+        "order_by=('sex', 'subject DESC')",
+        "order_by='born', limit=2",
+        "order_by='born desc', limit=1, offset=1",
+        "order_by='KEY DESC'",
+    ):
+        pair.assert_same(f"Subject.fetch('subject', 'born', {options})")
+        pair.assert_same(f"Subject.fetch(as_dict=True, {options})")
+
+
+def test_changes(pair: Pair) -> None:
+    """Each client changes what the other one inserted."""
+    pair.run(PIPELINE)
+    pair.maker.run(FILLED)
+    pair.user.run("Subject.update1(dict(subject='bob', sex=None, born='2022-02-02'))")
+    pair.user.run("Session.update1(dict(subject='anna', session=1, score=None, partner=None))")
+    pair.user.run("Subject.insert1(('anna', 'M', '2000-01-01'), skip_duplicates=True)")
+    pair.user.run("Method.insert1(('one', 7), replace=True)")
+    pair.user.run("Subject.insert1(dict(subject='eve', born='2020-01-01', x=1), ignore_extra_fields=True)")
+    assert pair.assert_same("Subject.fetch('sex', order_by='subject').tolist()") == list("FUUU")
+    assert pair.assert_same("Method.fetch('factor', order_by='method').tolist()") == [0.5, 7.0]
+    assert pair.assert_same(
+        "(Session & 'session = 1' & dict(subject='anna')).fetch1('score', 'partner')"
+    )[1] is None
+    pair.maker.run("Subject.insert((Subject & dict(subject='eve')).proj(..., '-sex', '-subject', who='subject').proj('born', subject='concat(who, 2)'))") if False else None
+    pair.assert_same("Subject.fetch(as_dict=True, order_by='KEY')")
+
+
+def test_contents_are_completed_by_the_other(pair: Pair) -> None:
+    pair.run(PIPELINE)
+    more = PIPELINE.replace("('half', 0.5)]", "('half', 0.5), ('two', 2)]")
+    pair.user.run(more, name=pair.schema_name)
+    assert pair.assert_same("Method.fetch('method', order_by='KEY').tolist()") == [
+        "half",
+        "one",
+        "two",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("Subject.insert1(('anna', 'F', '2020-01-01'))", "DuplicateError"),
+        ("Session.insert1(dict(subject='nobody', session=1))", "IntegrityError"),
+        ("Subject.insert1(dict(subject='x'))", "MissingAttributeError"),
+        ("Subject.insert1(dict(subject='x', born='2020-01-01', zz=1))", "KeyError"),
+    ],
+)
+def test_errors_have_the_same_names(pair: Pair, source: str, error: str) -> None:
+    pair.run(PIPELINE)
+    pair.maker.run(FILLED)
+    names = []
+    for side in (pair.maker, pair.user):
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - its name is compared
+            side.run(source)
+        names.append(getattr(caught.value, "type", type(caught.value).__name__))
+    assert names == [error, error]
