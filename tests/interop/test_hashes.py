@@ -39,7 +39,7 @@ def random_keys(count: int) -> list[dict[str, Any]]:
             lambda: source.uniform(-1e9, 1e9),
             lambda: Decimal(source.randrange(10**9)) / 1000,
             lambda: dt.date.fromordinal(source.randrange(1, 3_000_000)),
-            lambda: dt.datetime(2000, 1, 1) + dt.timedelta(microseconds=source.randrange(2**58)),
+            lambda: dt.datetime(2000, 1, 1) + dt.timedelta(microseconds=source.randrange(2**57)),
             lambda: dt.timedelta(seconds=source.randrange(-(10**6), 10**6)),
             lambda: uuid.UUID(int=source.getrandbits(128)),
         ]

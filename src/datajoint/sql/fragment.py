@@ -546,8 +546,6 @@ _SAME_AS_ARGUMENT = (
     exp.Paren,
     exp.Greatest,
     exp.Least,
-    exp.Neg,
-    exp.Abs,
     exp.Distinct,
     exp.Nullif,
 )
@@ -589,8 +587,11 @@ def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> Attribut
         return _arithmetic_type(infer(node.this, types), _BIGINT)
     if isinstance(node, exp.Coalesce):
         return _common_type([node.this, *node.expressions], types)
-    if isinstance(node, (exp.Neg, exp.Abs)) and _is_bool(infer(node.this, types)):
-        return _BIGINT
+    if isinstance(node, (exp.Neg, exp.Abs)):
+        argument = infer(node.this, types)
+        if _is_bool(argument):
+            return _BIGINT
+        return argument if argument is None or argument.numeric else _DOUBLE
     if isinstance(node, _SAME_AS_ARGUMENT):
         return _first_known([node.this, *node.expressions], types)
     if isinstance(node, (exp.DateAdd, exp.DateSub, exp.TimestampAdd)):
@@ -611,7 +612,7 @@ def _number_type(text: str) -> AttributeType:
 
 
 def _first_known(
-    nodes: list[exp.Expr], types: Mapping[str, AttributeType | None]
+    nodes: list[Any], types: Mapping[str, AttributeType | None]
 ) -> AttributeType | None:
     """Infer the type of the first node of which it is known; a number beside a bool wins."""
     first = None
