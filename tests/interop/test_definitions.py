@@ -94,10 +94,10 @@ DEFAULTS = [
     'a = "text" : varchar(10)',
     "a = 'text' : varchar(10)",
     "a = text : varchar(10)",
-    "a = \"it's\" : varchar(10)",
+    'a = "it\'s" : varchar(10)',
     "a = 'say \"no\"' : varchar(10)",
     "a = 'it''s' : varchar(10)",
-    "a = \"a:b\" : varchar(10)",
+    'a = "a:b" : varchar(10)',
     "a = 'c#d' : varchar(10)",
     "a = 'naïve 細胞' : varchar(10)",
     'a = "null" : varchar(10)',
@@ -504,9 +504,7 @@ def test_tables(assert_same_tables: SameTables, name: str) -> None:
     assert_same_tables(TABLES[name])
 
 
-def test_the_rows_of_contents(
-    here: Here, incumbent: Incumbent, schema_name: str, sql: Sql
-) -> None:
+def test_the_rows_of_contents(here: Here, incumbent: Incumbent, schema_name: str, sql: Sql) -> None:
     source = TABLES["lookup with contents"]
     declare(incumbent, f"{schema_name}_a", source)
     declare(here, f"{schema_name}_b", source)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from .conftest import Pair, Sql
+from .sides import Here, Incumbent
 
 COMPRESSED = b"ZL123\0".hex().upper()
 
@@ -32,7 +33,16 @@ VALUES: dict[str, list[Any]] = {
     "float": [0.1, -1.5, 3.4e38, 1e-30, 123456, np.float32(0.1)],
     "double": [0.1, -1.7976931348623157e308, 2.2250738585072014e-308, 1 / 3, np.float64(2.5)],
     "char(7)": ["", "abc", "  x", "tail  ", "naïve"],
-    "varchar(40)": ["", "text", "trailing  ", "it's", 'say "no"', "a\\b%c_d\n\t", "細胞 🧠", "NULL"],
+    "varchar(40)": [
+        "",
+        "text",
+        "trailing  ",
+        "it's",
+        'say "no"',
+        "a\\b%c_d\n\t",
+        "細胞 🧠",
+        "NULL",
+    ],
     "enum('a','b''c','')": ["a", "b'c", ""],
     "bool": [True, False, 1, 0],
     "date": [dt.date(1, 1, 1), dt.date(2020, 2, 29), dt.date(9999, 12, 31), "2021-03-04"],
@@ -48,7 +58,11 @@ VALUES: dict[str, list[Any]] = {
     "tinyblob": [None, b"", b"\0\xff", "text"],
     "blob": [[1, 2.5, None], {"a": (1, {2})}, np.arange(6).reshape(2, 3)],
     "mediumblob": [np.zeros(1000), np.array(["x", 1], object), dt.datetime(2020, 1, 2)],
-    "longblob": [np.array([(1, 2.5)], [("a", "i4"), ("b", "f8")]), uuid.UUID(int=3), Decimal("1.0")],
+    "longblob": [
+        np.array([(1, 2.5)], [("a", "i4"), ("b", "f8")]),
+        uuid.UUID(int=3),
+        Decimal("1.0"),
+    ],
 }
 
 TABLE = """
@@ -224,7 +238,7 @@ QUERIES = [
     "Subject",
     "Subject & 'sex = \"F\"'",
     "Subject & \"born > '2020-01-15'\"",
-    "Subject & dict(subject=\"o'x\")",
+    'Subject & dict(subject="o\'x")',
     "Subject & [dict(subject='anna'), dict(subject='bob', sex='F')]",
     "Subject & ['sex = \"M\"', dict(subject='anna')]",
     "Subject & dj.AndList(['sex != \"M\"', 'born < \"2021-01-01\"'])",
@@ -295,12 +309,17 @@ def test_changes(pair: Pair) -> None:
     pair.user.run("Session.update1(dict(subject='anna', session=1, score=None, partner=None))")
     pair.user.run("Subject.insert1(('anna', 'M', '2000-01-01'), skip_duplicates=True)")
     pair.user.run("Method.insert1(('one', 7), replace=True)")
-    pair.user.run("Subject.insert1(dict(subject='eve', born='2020-01-01', x=1), ignore_extra_fields=True)")
+    pair.user.run(
+        "Subject.insert1(dict(subject='eve', born='2020-01-01', x=1), ignore_extra_fields=True)"
+    )
     assert pair.assert_same("Subject.fetch('sex', order_by='subject').tolist()") == list("FUUU")
     assert pair.assert_same("Method.fetch('factor', order_by='method').tolist()") == [0.5, 7.0]
-    assert pair.assert_same(
-        "(Session & 'session = 1' & dict(subject='anna')).fetch1('score', 'partner')"
-    )[1] is None
+    assert (
+        pair.assert_same(
+            "(Session & 'session = 1' & dict(subject='anna')).fetch1('score', 'partner')"
+        )[1]
+        is None
+    )
     pair.assert_same("Subject.fetch(as_dict=True, order_by='KEY')")
 
 
@@ -315,21 +334,82 @@ def test_contents_are_completed_by_the_other(pair: Pair) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("source", "error"),
-    [
-        ("Subject.insert1(('anna', 'F', '2020-01-01'))", "DuplicateError"),
-        ("Session.insert1(dict(subject='nobody', session=1))", "IntegrityError"),
-        ("Subject.insert1(dict(subject='x'))", "MissingAttributeError"),
-        ("Subject.insert1(dict(subject='x', born='2020-01-01', zz=1))", "KeyError"),
-    ],
-)
-def test_errors_have_the_same_names(pair: Pair, source: str, error: str) -> None:
-    pair.run(PIPELINE)
-    pair.maker.run(FILLED)
+ERRORS = {
+    "Subject.insert1(('anna', 'F', '2020-01-01'))": ("DuplicateError",) * 2,
+    "Session.insert1(dict(subject='nobody', session=1))": ("IntegrityError",) * 2,
+    "Subject.insert1(dict(subject='x'))": ("MissingAttributeError",) * 2,
+    # one name for all attributes that are not there
+    "Subject.insert1(dict(subject='x', born='2020-01-01', zz=1))": (
+        "KeyError",
+        "UnknownAttributeError",
+    ),
+    "Subject.update1(dict(subject='nobody', sex='F'))": ("DataJointError",) * 2,
+    "(Subject & 'subjekt = 1').fetch()": ("UnknownAttributeError",) * 2,
+    "Subject.insert1(dict(subject='x', born='2020-01-01', sex='Z'))": (
+        "DataError",  # of the driver
+        "DataJointError",
+    ),
+}
+
+
+@pytest.mark.parametrize("source", ERRORS)
+def test_names_of_errors(
+    here: Here, incumbent: Incumbent, schema_name: str, source: str, sql: Sql
+) -> None:
     names = []
-    for side in (pair.maker, pair.user):
+    for side in (incumbent, here):
+        side.run(PIPELINE, name=schema_name)
+    incumbent.run(FILLED)
+    for side in (incumbent, here):
         with pytest.raises(Exception) as caught:  # noqa: PT011 - its name is compared
             side.run(source)
         names.append(getattr(caught.value, "type", type(caught.value).__name__))
-    assert names == [error, error]
+    assert tuple(names) == ERRORS[source]
+
+
+# -- wanted differences -------------------------------------------------------------------------
+
+
+def test_floats_are_exact_here(
+    here: Here, incumbent: Incumbent, schema_name: str, sql: Sql
+) -> None:
+    """The other client fetches the six digits that the server shows."""
+    for side in (incumbent, here):
+        side.run(TABLE, name=schema_name, type_="float")
+    here.run("Sample.insert1(dict(sample_id=0, value=16777216))")
+    assert here.value("Sample.fetch1('value')") == 16777216.0
+    assert incumbent.value("Sample.fetch1('value')") == 16777200.0
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("varchar(40)", 'say "no"'),
+        ("varchar(40)", "a\\b%c_d\n\t"),
+        ("time", dt.timedelta(hours=3)),
+        ("time(3)", dt.timedelta(milliseconds=-1500)),
+        ("float", 0.1),
+    ],
+)
+def test_restrictions_that_the_other_cannot_write(
+    here: Here, incumbent: Incumbent, schema_name: str, sql: Sql, type_: str, value: Any
+) -> None:
+    for side in (incumbent, here):
+        side.run(TABLE, name=schema_name, type_=type_)
+    incumbent.run("Sample.insert1(dict(sample_id=0, value=value))", value=value)
+    assert here.value("len(Sample & dict(value=value))", value=value) == 1
+    assert here.value("len(Sample - dict(value=value))", value=value) == 0
+
+
+@pytest.mark.parametrize("query", ["Subject", "Session", "Session.Trial", "Method"])
+def test_without_classes(pair: Pair, query: str) -> None:
+    """Each client queries tables that it has no classes of."""
+    pair.maker.run(PIPELINE + FILLED, name=pair.schema_name)
+    name = pair.maker.value(f"{query}.full_table_name")
+    connection = "conn" if pair.user.name == "here" else "dj.conn()"
+    values = {"conn": pair.user.connection} if isinstance(pair.user, Here) else {}
+    free = f"dj.FreeTable({connection}, name)"
+    found = pair.user.value(f"{free}.fetch(as_dict=True, order_by='KEY')", name=name, **values)
+    assert found == pair.maker.value(f"{query}.fetch(as_dict=True, order_by='KEY')")
+    assert pair.user.value(f"{free}.primary_key") == pair.maker.value(f"{query}.primary_key")
+    assert pair.user.value(f"{free}.full_table_name") == name

@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pymysql
 from pymysql.constants import CR, ER
@@ -36,6 +36,7 @@ from ..heading import Attribute
 from ..sql.mysql import DIALECT
 from ..sql.statements import Insert
 from ..types import AttributeType, column_type, parse_type
+from . import mysql_drivers as drivers
 from .base import Backend, Cursor
 from .catalog import assemble, names, references
 
@@ -67,12 +68,12 @@ class MySQLBackend(Backend):
             "password": settings["database.password"] or "",
             "charset": settings["connection.charset"] or "utf8mb4",
             "sql_mode": SQL_MODE,
-            "init_command": settings["connection.init_function"],
             "autocommit": True,
+            "use_tls": settings["database.use_tls"],
             **_place(host, settings["database.port"]),
-            **_tls(settings["database.use_tls"], is_socket=host.startswith("/")),
         }
-        self._connection: pymysql.Connection[Any] | None = None
+        self._init_function: str | None = settings["connection.init_function"]
+        self._connection: Any = None
         self._server = "MySQL"
         self._is_mariadb = False
         self._max_packet = 2**24
@@ -95,12 +96,12 @@ class MySQLBackend(Backend):
 
     @property
     def is_connected(self) -> bool:
-        return self._connection is not None and self._connection.open
+        return self._connection is not None and bool(self._connection.open)
 
     def connect(self) -> None:
         try:
-            self._connection = pymysql.connect(**self._options)
-        except (pymysql.MySQLError, OSError) as error:
+            self._connection = drivers.connect(**self._options)
+        except drivers.ERRORS as error:
             raise self._connect_error(error) from error
         ((version, self._max_packet, self._user_at_host, self._session_id),) = self.execute(
             "SELECT @@version, @@max_allowed_packet, user(), connection_id()"
@@ -108,24 +109,28 @@ class MySQLBackend(Backend):
         number = re.match(r"[\d.]*", version)
         self._is_mariadb = "MariaDB" in version
         self._server = f"{'MariaDB' if self._is_mariadb else 'MySQL'} {number and number[0]}"
+        if self._init_function:
+            self._send(self._encoded(self._init_function))
 
     def close(self) -> None:
         if self._connection is not None:
-            with suppress(pymysql.Error):  # closed, or lost
+            with suppress(*drivers.ERRORS):  # closed, or lost
                 self._connection.close()
             self._connection = None
 
     def abandon(self) -> None:
-        self._connection = None  # closes the copy of the socket, and says nothing to the server
+        if self._connection is not None:
+            drivers.abandon(self._connection)
+            self._connection = None
 
     # -- statements ---------------------------------------------------------------------------
 
     def _send(self, statement: bytes) -> Cursor:
         if self._connection is None:
             raise pymysql.InterfaceError(0, "The connection is closed")
-        cursor: Cursor = self._connection.cursor()
-        cursor.execute(statement)  # type: ignore[attr-defined]
-        return cursor
+        cursor = self._connection.cursor()
+        cursor.execute(statement)
+        return cast(Cursor, cursor)
 
     def _encoded(self, text: str) -> bytes:
         encoding: str = getattr(self._connection, "encoding", "utf8")
@@ -188,7 +193,7 @@ class MySQLBackend(Backend):
         return write(value).encode()
 
     def map_error(self, error: Exception) -> DataJointError | None:
-        if not isinstance(error, pymysql.MySQLError):
+        if not isinstance(error, drivers.ERRORS):
             return None
         code, text = error.args if len(error.args) == 2 else (-1, str(error))
         if code in _LOST:
@@ -328,7 +333,7 @@ class MySQLBackend(Backend):
     def kill(self, session: int) -> None:
         try:
             self.execute("KILL %s", (session,))
-        except pymysql.MySQLError as error:
+        except drivers.ERRORS as error:
             if error.args[0] != ER.NO_SUCH_THREAD:  # it has ended by itself
                 raise
 
@@ -342,46 +347,6 @@ class MySQLBackend(Backend):
 
 def _place(host: str, port: int) -> dict[str, Any]:
     return {"unix_socket": host} if host.startswith("/") else {"host": host, "port": port}
-
-
-_TLS_OPTIONS = ("ca", "capath", "cert", "key", "password", "check_hostname", "cipher")
-
-
-def _tls(use_tls: bool | Mapping[str, Any] | None, *, is_socket: bool) -> dict[str, Any]:
-    """Turn the setting ``database.use_tls`` into options of the driver.
-
-    Without options, the driver encrypts the connection if the server can.
-    """
-    if use_tls is False or (use_tls is None and is_socket):
-        return {"ssl_disabled": True}
-    if use_tls is None:
-        return {}
-    options = {} if use_tls is True else dict(use_tls)
-    unknown = [name for name in options if name not in _TLS_OPTIONS]
-    if unknown:
-        raise DataJointError(
-            f"`{unknown[0]}` is no option of database.use_tls; there are {', '.join(_TLS_OPTIONS)}"
-        )
-    return {"ssl": _tls_context(options)}
-
-
-def _tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trusts = "ca" in options or "capath" in options
-    context.check_hostname = trusts and options.get("check_hostname", True)
-    context.verify_mode = ssl.CERT_REQUIRED if trusts else ssl.CERT_NONE
-    try:
-        if trusts:
-            context.load_verify_locations(options.get("ca"), options.get("capath"))
-        if "cert" in options:
-            context.load_cert_chain(options["cert"], options.get("key"), options.get("password"))
-        if "cipher" in options:
-            context.set_ciphers(options["cipher"])
-    except OSError as error:
-        raise DataJointError(
-            f"The certificates of database.use_tls cannot be used: {error}"
-        ) from error
-    return context
 
 
 # -- values ---------------------------------------------------------------------------------------

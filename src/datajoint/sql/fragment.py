@@ -493,7 +493,7 @@ _RESULTS: tuple[tuple[tuple[type[exp.Expr], ...], AttributeType], ...] = (
     ((exp.CurrentDate, exp.UtcDate, exp.TsOrDsToDate, exp.Date, exp.LastDay), _DATE),
     ((exp.CurrentTimestamp, exp.Localtime, exp.UtcTimestamp, exp.Timestamp), _DATETIME),
     ((exp.TsOrDsToTimestamp, exp.UnixToTime), _DATETIME),
-    ((exp.Time, exp.CurrentTime, exp.UtcTime), _TIME),
+    ((exp.Time, exp.TimeFromParts, exp.CurrentTime, exp.UtcTime), _TIME),
     (
         (
             exp.Concat,
@@ -515,6 +515,8 @@ _RESULTS: tuple[tuple[tuple[type[exp.Expr], ...], AttributeType], ...] = (
             exp.Hex,
             exp.MD5,
             exp.Dayname,
+            exp.Elt,
+            exp.NumberToStr,
             exp.RegexpReplace,
             exp.RegexpSubstr,
         ),
@@ -531,13 +533,14 @@ _NAMED_RESULTS = {
     "from_unixtime": _DATETIME,
     "time_to_sec": _BIGINT,
     "sec_to_time": _TIME,
-    "maketime": _TIME,
     "makedate": _DATE,
     "from_days": _DATE,
     "microsecond": _BIGINT,
     "field": _BIGINT,
     "find_in_set": _BIGINT,
     "octet_length": _BIGINT,
+    "strcmp": _BIGINT,
+    "mid": _TEXT,
 }
 _SAME_AS_ARGUMENT = (
     exp.Max,
@@ -596,6 +599,8 @@ def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> Attribut
         return _first_known([node.this, *node.expressions], types)
     if isinstance(node, (exp.DateAdd, exp.DateSub, exp.TimestampAdd)):
         return _interval_sum_type(infer(node.this, types), str(node.args.get("unit", "")))
+    if isinstance(node, exp.UnixToTime) and node.args.get("format") is not None:
+        return _TEXT
     if isinstance(node, exp.Anonymous):
         return _NAMED_RESULTS.get(node.name.lower())
     for classes, result in _RESULTS:

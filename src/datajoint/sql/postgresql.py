@@ -308,6 +308,11 @@ def _is_duration(g: FragmentGenerator, node: exp.Expr) -> bool:
 
 # -- fragments: truth -----------------------------------------------------------------------------
 
+
+class _NonZero(exp.Unary, exp.Predicate):
+    """The truth of a value that is no boolean."""
+
+
 _PREDICATES = (exp.Predicate, exp.Connector, exp.Not, exp.Boolean)
 _CLAUSES = (exp.Connector, exp.Not, exp.Where, exp.Having, exp.Join)
 #: What stands where its content does.
@@ -353,8 +358,9 @@ def _column(g: FragmentGenerator, node: Any) -> str:
 def _comparable(g: FragmentGenerator, nodes: Sequence[exp.Expr]) -> list[str]:
     """Write values that are compared with the first of them, as values of one kind."""
     kinds = {_kind(g, node) for node in nodes if not _is_string(node)} or {"text"}
+    fixed = {_kind(g, node) for node in nodes if not isinstance(node, exp.Literal)}
     coerce: Writer | None = None
-    if "number" in kinds:
+    if "number" in fixed or ("number" in kinds and not fixed & {"date", "moment", "time"}):
         coerce = _number
     elif kinds & {"date", "moment"}:
         coerce = _moment
@@ -364,7 +370,7 @@ def _comparable(g: FragmentGenerator, nodes: Sequence[exp.Expr]) -> list[str]:
         return [_comparing(g, nodes[0]), *map(g.sql, nodes[1:])]
     if coerce is None:
         return [g.sql(node) for node in nodes]
-    changing = ("text", "date", "moment", "time") if coerce is _number else ("text",)
+    changing = ("text", "date", "moment", "time") if coerce is _number else ("text", "number")
     return [coerce(g, n) if _kind(g, n) in changing else g.sql(n) for n in nodes]
 
 
@@ -447,10 +453,14 @@ def _mod(g: FragmentGenerator, node: Any) -> str:
 def _alike(g: FragmentGenerator, node: exp.Expr, options: Sequence[exp.Expr]) -> list[str]:
     """Write options of which a node gives one, as values of one kind: that of the node."""
     kinds = {_kind(g, option) for option in options if not isinstance(option, exp.Null)}
+    compares = isinstance(node, (exp.Greatest, exp.Least))
     if len(kinds) < 2:
-        return [g.sql(option) for option in options]
+        first, *rest = options
+        return [_comparing(g, first) if compares and kinds == {"text"} else g.sql(first)] + [
+            g.sql(option) for option in rest
+        ]
     coerce: Writer | None = None
-    if "text" in kinds and isinstance(node, (exp.Greatest, exp.Least)):
+    if "text" in kinds and compares:
         coerce = {"number": _number, "time": _duration}.get(min(kinds - {"text"}), _moment)
         if kinds == {"text", "date"}:
             coerce = _date
@@ -531,19 +541,25 @@ def _is_float(g: FragmentGenerator, node: exp.Expr) -> bool:
     )
 
 
-def _rounded(name: str) -> Writer:
-    """Write a function of decimals, which rounds halves away from zero."""
+def _round(g: FragmentGenerator, node: Any) -> str:
+    """Round halves of decimals away from zero, and those of floats to even, as MySQL does."""
+    digits, whole = node.args.get("decimals"), _is_whole(_type(g, node.this))
+    if digits is None:
+        rounded = f"round({_approximate(g, node.this)})"
+        return f"CAST({rounded} AS bigint)" if whole else rounded
+    if _is_float(g, node.this):
+        power = f"power(10, {_double(g, digits)})"
+        return f"(round({_double(g, node.this)} * {power}) / {power})"
+    return f"round({_numeric(g, node.this)}, {_integer(g, digits)})"
 
-    def write(g: FragmentGenerator, node: Any) -> str:
-        digits = node.args.get("decimals")
-        arguments = [_numeric(g, node.this)] + ([_integer(g, digits)] if digits else [])
-        text = f"{name}({', '.join(arguments)})"
-        type_ = _type(g, node.this)
-        if type_ is not None and type_.category == "integer" and not digits:
-            return f"CAST({text} AS bigint)"
-        return f"CAST({text} AS double precision)" if _is_float(g, node.this) else text
 
-    return write
+def _truncate(g: FragmentGenerator, node: Any) -> str:
+    text = f"trunc({_numeric(g, node.this)}, {_integer(g, node.args['decimals'])})"
+    return f"CAST({text} AS double precision)" if _is_float(g, node.this) else text
+
+
+def _approximate(g: FragmentGenerator, node: exp.Expr) -> str:
+    return _double(g, node) if _is_float(g, node) else _numeric(g, node)
 
 
 def _cast(g: FragmentGenerator, node: Any) -> str:
@@ -552,10 +568,10 @@ def _cast(g: FragmentGenerator, node: Any) -> str:
     length = ", ".join(g.sql(parameter) for parameter in node.to.expressions)
     if kind.startswith(("SIGNED", "BIGINT", "INT", "UNSIGNED", "UBIGINT")):
         # Texts lose their fraction, numbers are rounded.
-        name = "trunc" if _kind(g, source) == "text" else "round"
-        whole = f"{name}({_numeric(g, source)})"
+        is_text = _kind(g, source) == "text"
+        whole = f"trunc({_numeric(g, source)})" if is_text else f"round({_approximate(g, source)})"
         if kind.startswith("U"):
-            return f"mod({whole} + {2**64}, {2**64})"
+            return f"mod(CAST({whole} AS numeric) + {2**64}, {2**64})"
         return f"CAST({whole} AS bigint)"
     if kind.startswith("DECIMAL"):
         return f"CAST({_number(g, source)} AS numeric({length or '10, 0'}))"
@@ -627,8 +643,13 @@ def _substring(g: FragmentGenerator, node: Any) -> str:
     end = f"length({text}) + 1 + {start}"
     return (
         f"CASE WHEN {start} > 0 THEN substr({text}, {start}{length})"
-        f" WHEN {start} < 0 AND {end} > 0 THEN substr({text}, {end}{length}) ELSE '' END"
+        f" WHEN {start} < 0 AND {end} > 0 THEN substr({text}, {end}{length}) WHEN {start} IS NOT NULL THEN '' END"
     )
+
+
+def _mid(g: FragmentGenerator, node: Any) -> str:
+    text, start, length = node.expressions
+    return _substring(g, exp.Substring(this=text, start=start, length=length))
 
 
 def _substring_index(g: FragmentGenerator, node: Any) -> str:
@@ -683,10 +704,31 @@ def _field(g: FragmentGenerator, node: Any) -> str:
     return f"CASE {whens} ELSE 0 END"
 
 
+def _strcmp(g: FragmentGenerator, node: Any) -> str:
+    left, right = (_comparing(g, argument) for argument in node.expressions)
+    return f"(CAST({left} > {right} AS integer) - CAST({left} < {right} AS integer))"
+
+
+def _elt(g: FragmentGenerator, node: Any) -> str:
+    texts = ", ".join(_text(g, text) for text in node.expressions)
+    return f"(ARRAY[{texts}])[{_integer(g, node.this)}]"
+
+
+def _collate(g: FragmentGenerator, node: Any) -> str:
+    exact = node.expression.name.lower().endswith(("_bin", "_cs"))
+    return (_exactly if exact else _comparing)(g, node.this)
+
+
+def _number_format(g: FragmentGenerator, node: Any) -> str:
+    digits = int(node.args["format"].name)
+    form = "FM" + "999," * 6 + "990" + ("." + "0" * digits if digits else "")
+    return f"to_char(round({_numeric(g, node.this)}, {digits}), '{form}')"
+
+
 def _anonymous(g: FragmentGenerator, node: Any) -> str:
     """Write a function that the parser has no class for."""
     name = node.name.lower()
-    writer = _NAMED.get(f"{name}/{len(node.expressions)}") or _NAMED.get(name)
+    writer = _NAMED.get(name)
     return writer(g, node) if writer else g.func(node.name, *node.expressions)
 
 
@@ -823,7 +865,7 @@ _FORMATS = {
     "Y": "YYYY", "y": "YY", "m": "MM", "-m": "FMMM", "d": "DD", "-d": "FMDD", "e": "FMDD",
     "H": "HH24", "-H": "FMHH24", "I": "HH12", "-I": "FMHH12", "M": "MI", "S": "SS", "f": "US",
     "p": "AM", "A": "FMDay", "a": "Dy", "B": "FMMonth", "b": "Mon", "j": "DDD", "T": "HH24:MI:SS",
-    "W": "IW", "V": "IW", "r": "HH12:MI:SS AM", "D": "FMDDth",
+    "v": "IW", "V": "IW", "W": "IW", "G": "IYYY", "r": "HH12:MI:SS AM", "D": "FMDDth",
 }  # fmt: skip
 
 
@@ -838,7 +880,19 @@ def _format(text: str) -> str:
 
 
 def _date_format(g: FragmentGenerator, node: Any) -> str:
-    return f"to_char({_moment(g, node.this)}, {_format(node.args['format'].name)})"
+    return _formatted(_moment(g, node.this), node.args["format"].name)
+
+
+def _formatted(moment: str, form: str) -> str:
+    texts = []
+    for piece in filter(None, re.split("(%[wU])", form)):
+        if piece == "%w":
+            texts.append(f"CAST(EXTRACT(DOW FROM {moment}) AS text)")
+        elif piece == "%U":
+            texts.append(f"lpad(CAST({_PARTS['WEEK'].format(moment)} AS text), 2, '0')")
+        else:
+            texts.append(f"to_char({moment}, {_format(piece)})")
+    return f"({' || '.join(texts)})" if texts else "''"
 
 
 def _str_to_date(g: FragmentGenerator, node: Any) -> str:
@@ -850,7 +904,7 @@ def _str_to_date(g: FragmentGenerator, node: Any) -> str:
 def _from_unixtime(g: FragmentGenerator, node: Any) -> str:
     moment = f"CAST(to_timestamp({_number(g, node.this)}) AS timestamp)"
     form = node.args.get("format")
-    return moment if form is None else f"to_char({moment}, {_format(form.name)})"
+    return moment if form is None else _formatted(moment, form.name)
 
 
 def _unix_timestamp(g: FragmentGenerator, node: Any) -> str:
@@ -872,7 +926,7 @@ def _now(clock: str) -> Writer:
 
 _UTC = "date_trunc('second', statement_timestamp() AT TIME ZONE 'UTC')"
 
-#: Functions that the parser has no class for; with the number of arguments where it matters.
+#: Functions that the parser has no class for.
 _NAMED: Mapping[str, Writer] = {
     "now": _now("statement_timestamp()"),
     "sysdate": _now("clock_timestamp()"),
@@ -880,9 +934,6 @@ _NAMED: Mapping[str, Writer] = {
     "microsecond": _part("MICROSECOND"),
     "time_to_sec": _named("CAST(trunc(EXTRACT(EPOCH FROM {})) AS bigint)", _duration),
     "sec_to_time": _named("make_interval(secs => {})", _double),
-    "maketime": _named(
-        "make_interval(hours => {}, mins => {}, secs => {})", _integer, _integer, _double
-    ),
     "timediff": _timediff,
     "addtime": _named("({} + {})", _enclosed, _duration),
     "subtime": _named("({} - {})", _enclosed, _duration),
@@ -893,10 +944,14 @@ _NAMED: Mapping[str, Writer] = {
     "unix_timestamp": _unix_timestamp,
     "field": _field,
     "find_in_set": _named(
-        "COALESCE(array_position(string_to_array({1}, ','), {0}), 0)", _exactly, _exactly
+        "CASE WHEN num_nulls({0}, {1}) = 0"
+        " THEN COALESCE(array_position(string_to_array(lower({1}), ','), lower({0})), 0) END",
+        _searched,
+        _searched,
     ),
+    "mid": _mid,
+    "strcmp": _strcmp,
     "octet_length": _named("octet_length({})", _text),
-    "bin": _named("ltrim(CAST(CAST({} AS bit(64)) AS text), '0')", _integer),
     "connection_id": _named("pg_backend_pid()"),
 }
 
@@ -932,6 +987,7 @@ class FragmentGenerator(PostgresGenerator):
         exp.Like: _like,
         exp.RegexpLike: _regexp,
         exp.Xor: _xor,
+        _NonZero: lambda g, node: f"{_number(g, node.this)} <> 0",
         exp.Add: _arithmetic("+"),
         exp.Sub: _arithmetic("-"),
         exp.Mul: _arithmetic("*"),
@@ -951,8 +1007,8 @@ class FragmentGenerator(PostgresGenerator):
         exp.Sign: _call("CAST(sign({this}) AS integer)", this=_number),
         exp.Floor: _call("CAST(floor({this}) AS bigint)", this=_number),
         exp.Ceil: _call("CAST(ceil({this}) AS bigint)", this=_number),
-        exp.Round: _rounded("round"),
-        exp.Trunc: _rounded("trunc"),
+        exp.Round: _round,
+        exp.Trunc: _truncate,
         exp.Sqrt: _call("CASE WHEN {this} >= 0 THEN sqrt({this}) END", this=_double),
         exp.Ln: _call("CASE WHEN {this} > 0 THEN ln({this}) END", this=_double),
         exp.Log: _call(
@@ -1007,9 +1063,19 @@ class FragmentGenerator(PostgresGenerator):
             replacement=_searched,
         ),
         exp.RegexpSubstr: _call(
-            f"((regexp_match({{this}}, {{expression}}, 'i'))[1] {_COLLATE_TEXT})",
+            "COALESCE((regexp_match({this}, '(' || {expression} || ')', 'i'))[1], left({this}, 0))"
+            f" {_COLLATE_TEXT}",
             this=_searched,
-            expression=_searched,
+            expression=_text,
+        ),
+        exp.Collate: _collate,
+        exp.Elt: _elt,
+        exp.NumberToStr: _number_format,
+        exp.TimeFromParts: _call(
+            "make_interval(hours => {hour}, mins => {min}, secs => {sec})",
+            hour=_integer,
+            min=_integer,
+            sec=_double,
         ),
         # aggregates
         exp.Count: _count,
@@ -1042,6 +1108,7 @@ class FragmentGenerator(PostgresGenerator):
         exp.TimestampDiff: _timestampdiff,
         exp.TimeToStr: _date_format,
         exp.StrToDate: _str_to_date,
+        exp.StrToTime: _str_to_date,
         exp.UnixToTime: _from_unixtime,
         exp.Extract: _extract,
         exp.LastDay: _call(
@@ -1069,7 +1136,7 @@ def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None], conditi
     for node in list(tree.walk()):
         plain = not isinstance(node, _TRANSPARENT) and not _is_boolean(generator, node)
         if plain and _is_condition(generator, node):
-            test = exp.NEQ(expression=exp.Literal.number(0))
+            test = _NonZero()
             tree = test if node is tree else tree
             node.replace(test)
             test.set("this", node)
@@ -1080,31 +1147,36 @@ def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None], conditi
 
 
 def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
-    """Bring a literal string into the form of what it is compared with.
+    """Bring a literal into the form of what it is compared with.
 
-    What is no date or no time becomes NULL, which no value equals.
+    What is no date is, as on MySQL, one before all others; what is no time is none at all.
     """
-    if compared_with is None or not isinstance(value, str):
+    kind = None if compared_with is None else _KINDS.get(compared_with.category)
+    if kind in ("date", "moment"):
+        moment = _read_moment(str(value))
+        if moment is None:
+            return "-infinity"
+        return moment.date() if kind == "date" and moment.time() == dt.time() else moment
+    if kind == "time":
+        return _read_duration(value if isinstance(value, str) else _clock_text(value))
+    if not isinstance(value, str) or compared_with is None:
         return value
-    kind = _KINDS.get(compared_with.category)
     if kind == "number":
         number = _leading_number(value)
         whole = number.adjusted() < 40 and number == number.to_integral_value()
         return int(number) if whole else number
-    if kind in ("date", "moment"):
-        if value.startswith("0000-00-00"):
-            return "-infinity"
-        moment = _read_moment(value)
-        midnight = moment is not None and moment.time() == dt.time()
-        return moment.date() if moment and midnight and kind == "date" else moment
-    if kind == "time":
-        return _read_duration(value)
     if compared_with.category == "uuid":
         try:
             return uuid.UUID(value)
         except ValueError:
             return None
     return value
+
+
+def _clock_text(number: float) -> str:
+    """Read a number as the digits of a time."""
+    minutes, seconds = divmod(int(number), 100)
+    return "{}:{:02d}:{:02d}".format(*divmod(minutes, 100), seconds)
 
 
 def _computed(expression: SQL, type_: AttributeType | None) -> SQL:
