@@ -2,6 +2,7 @@
 #
 #   make demo     set up, and run the demonstration pipeline
 #   make test     set up, and run the tests; ARGS="-k fetch" passes options to pytest
+#   make interop  set up, with DataJoint 0.14 beside it, and run the tests that share databases
 #   make lint     set up, and check style and types
 #   make docs     set up, and build the documentation into site/
 #   make clean    remove all that was made
@@ -13,7 +14,7 @@ ARGS   ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test interop lint docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +25,9 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)
+
+interop: $(VENV)/.test $(VENV)/.incumbent
+	$(BIN)/python -m pytest tests/interop $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/python -m ruff check
@@ -52,4 +56,11 @@ $(VENV)/.dev: EXTRAS = dev,test,demo
 $(VENV)/.demo $(VENV)/.test $(VENV)/.dev: pyproject.toml | $(VENV)/.created
 	@echo "Installing datajoint[$(EXTRAS)] into $(VENV) …"
 	@$(PIP) --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# Another program that works on the same databases, in an environment of its own.
+$(VENV)/.incumbent: | $(VENV)/.created
+	@echo "Installing DataJoint 0.14.10 into $(VENV)/incumbent …"
+	@$(PYTHON) -m venv $(VENV)/incumbent
+	@$(VENV)/incumbent/bin/python -m pip install --quiet --disable-pip-version-check datajoint==0.14.10
 	@touch $@

@@ -359,16 +359,22 @@ class Connection:
 
     def is_declared(self, name: TableName) -> bool:
         """Tell whether a table is declared; look again if it was not."""
-        if name.table in self.tables(name.schema):
-            return True
-        self._catalog.pop(name.schema, None)
-        return name.table in self.tables(name.schema)
+        return name.table in self.tables(name.schema) or self._read_again(name)
+
+    def _read_again(self, name: TableName) -> bool:
+        """Bring the catalog up to date with one table, and tell whether it exists."""
+        tables = self.tables(name.schema)
+        found = self._run(lambda: self._backend.load_schema(name.schema, name.table))
+        if found:
+            self._catalog[name.schema] = dict(sorted({**tables, **found}.items()))
+            self.dependencies.clear()
+        return bool(found)
 
     def create_table(self, spec: TableSpec) -> None:
         """Create a table."""
         with self.requiring("create (CREATE, and REFERENCES on its parents)", spec.name):
             self._run(lambda: self._backend.create_table(spec))
-        self.forget_catalog(spec.name.schema)
+        self._read_again(spec.name)
 
     def drop_table(self, name: TableName) -> None:
         """Drop a table, to which no other refers."""

@@ -73,14 +73,6 @@ def incumbent(incumbent_process: Incumbent) -> Incumbent:
     return incumbent_process
 
 
-@pytest.fixture(scope="session")
-def second_process(server, tmp_path_factory):  # DEV
-    python = os.environ.get("DJ_TEST_INCUMBENT")
-    process = Incumbent(str(python), tmp_path_factory.mktemp("incumbent") / "stderr", **server)
-    yield process
-    process.stop()
-
-
 @pytest.fixture
 def connection(server: dict[str, Any]) -> Iterator[dj.Connection]:
     """Connect this package."""
@@ -91,13 +83,9 @@ def connection(server: dict[str, Any]) -> Iterator[dj.Connection]:
 
 
 @pytest.fixture
-def here(request) -> Here:
+def here(connection: dj.Connection) -> Here:
     """This package, with the interface of the other client."""
-    if "DJ_TEST_TWIN" in os.environ:
-        p = request.getfixturevalue("second_process")
-        p.reset()
-        return p
-    return Here(request.getfixturevalue("connection"))
+    return Here(connection)
 
 
 @pytest.fixture

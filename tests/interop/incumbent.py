@@ -19,7 +19,7 @@ import os
 import sys
 from typing import Any, TextIO
 
-import wire
+import wire  # type: ignore[import-not-found]  # beside this script, which is run by its path
 
 
 def private_stdout() -> TextIO:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from .conftest import Pair, Sql
+from .sides import Here
 
 PARENTS = """
 lab = schema(name)
@@ -61,7 +62,10 @@ Subject.insert((n, f'n{n}') for n in range(3))
 Session.insert((n, m) for n in range(3) for m in range(2))
 Session.Trial.insert((n, m, t) for n in range(3) for m in range(2) for t in range(2))
 Partner.insert([(0, 1), (1, 2), (2, 2)])
-Note.insert([dict(note=0, about=0, session=1), dict(note=1, about=None, session=None), dict(note=2, about=2, session=0)])
+Note.insert(
+    dict(note=note, about=about, session=session)
+    for note, about, session in [(0, 0, 1), (1, None, None), (2, 2, 0)]
+)
 for key in Session.fetch('KEY'):
     Analysis.insert1(key, allow_direct_insert=True)
     Analysis.Peak.insert([dict(key, peak=0, of=1)], allow_direct_insert=True)
@@ -119,10 +123,53 @@ def test_delete_through_renamed_foreign_keys(mixed: Pair, by: int) -> None:
 
 
 @pytest.mark.parametrize("by", [0, 1], ids=["by the maker", "by the user"])
+def test_delete_cascades_across_schemas(pair: Pair, by: int) -> None:
+    first = """
+one, two = schema(name + '_one'), schema(name + '_two')
+@one
+class Subject(dj.Manual):
+    definition = "subject : int"
+@two
+class Scan(dj.Manual):
+    definition = '''
+    -> Subject
+    scan : int
+    '''
+    class Frame(dj.Part):
+        definition = '''
+        -> master
+        frame : int
+        '''
+"""
+    second = """
+@one
+class Report(dj.Manual):
+    definition = '''
+    report : int
+    ---
+    -> Scan.proj(reported='scan')
+    '''
+"""
+    pair.maker.run(first, name=pair.schema_name)
+    pair.user.run(first + second, name=pair.schema_name)
+    pair.maker.run(second)
+    pair.user.run("Subject.insert([(0,), (1,)])\nScan.insert([(0, 5), (1, 6)])")
+    pair.maker.run("Scan.Frame.insert([(0, 5, 1), (1, 6, 1)])")
+    pair.maker.run("Report.insert([(7, 0, 5), (8, 1, 6)])")
+    assert both(pair)[by].value("(Subject & 'subject = 0').delete()") == 1
+    assert pair.assert_same("Scan.Frame.fetch(as_dict=True)") == [
+        {"subject": 1, "scan": 6, "frame": 1}
+    ]
+    assert pair.assert_same("Report.fetch(as_dict=True)") == [
+        {"report": 8, "subject": 1, "reported": 6}
+    ]
+
+
+@pytest.mark.parametrize("by", [0, 1], ids=["by the maker", "by the user"])
 def test_parts_are_not_deleted_alone(mixed: Pair, by: int) -> None:
     side = both(mixed)[by]
     before = counts(mixed)
-    with pytest.raises(Exception, match="(?i)part"):
+    with pytest.raises(Exception, match=r"(?i)\bpart\b"):
         side.run("(Session.Trial & 'trial = 0').delete()")
     assert counts(mixed) == before
 
@@ -132,11 +179,52 @@ def test_drop_cascades(mixed: Pair, by: int) -> None:
     both(mixed)[by].run("Session.drop()")
     left = {table for (table,) in mixed.sql(f"SHOW TABLES IN `{mixed.schema_name}`")}
     assert {table for table in left if not table.startswith("~")} == {"subject", "partner"}
-    other = both(mixed)[1 - by]
-    # the other one declares them again
-    other.run(PARENTS + CHILDREN, name=mixed.schema_name)
+
+
+@pytest.mark.parametrize("by", [0, 1], ids=["by the maker", "by the user"])
+def test_what_one_dropped_the_other_declares_again(mixed: Pair, by: int) -> None:
+    both(mixed)[by].run("Session.drop()")
+    both(mixed)[1 - by].run(PARENTS + CHILDREN, name=mixed.schema_name)
     left = {table for (table,) in mixed.sql(f"SHOW TABLES IN `{mixed.schema_name}`")}
     assert {table for table in left if not table.startswith("~")} == set(TABLES)
+
+
+def test_children_that_the_other_declares_meanwhile(pair: Pair) -> None:
+    """Rows are deleted from tables that were not there when a client read the schema."""
+    pair.maker.run(PARENTS, name=pair.schema_name)
+    pair.maker.run("Subject.insert([(0, 'a'), (1, 'b')])")
+    assert pair.maker.value("(Subject & 'subject = 1').delete()") == 1
+    pair.user.run(PARENTS + CHILDREN, name=pair.schema_name)
+    pair.user.run("Partner.insert1((0, 0))")
+    assert pair.maker.value("(Subject & 'subject = 0').delete()") == 1
+    assert pair.user.value("len(Partner())") == 0
+
+
+def test_tables_declared_meanwhile_are_listed(pair: Pair) -> None:
+    pair.maker.run(PARENTS, name=pair.schema_name)
+    assert len(pair.maker.value("lab.list_tables()")) == 3
+    pair.user.run(PARENTS + CHILDREN, name=pair.schema_name)
+    assert len(pair.assert_same("sorted(lab.list_tables())")) == len(TABLES)
+
+
+def test_drop_of_parents_of_tables_declared_meanwhile(pair: Pair) -> None:
+    pair.maker.run(PARENTS, name=pair.schema_name)
+    pair.maker.run("Subject.insert1((0, 'a'))\nSubject.delete()")
+    pair.user.run(PARENTS + CHILDREN, name=pair.schema_name)
+    pair.maker.run("Subject.drop()")
+    left = {table for (table,) in pair.sql(f"SHOW TABLES IN `{pair.schema_name}`")}
+    assert all(table.startswith("~") for table in left)
+
+
+def test_delete_without_a_schema(pair: Pair) -> None:
+    """Rows of tables without classes are deleted, with no schema activated on the connection."""
+    pair.maker.run(PARENTS + CHILDREN + ROWS, name=pair.schema_name)
+    own = {"connection": pair.user.connection} if isinstance(pair.user, Here) else {}
+    if not own:
+        pair.user.run("connection = dj.conn()")
+    table = f"dj.FreeTable(connection, '`{pair.schema_name}`.`subject`')"
+    assert pair.user.value(f"({table} & 'subject = 0').delete()", **own) == 1
+    assert list(counts(pair).values()) == [2, 4, 8, 2, 2, 4, 4]
 
 
 @pytest.mark.parametrize("by", [0, 1], ids=["by the maker", "by the user"])

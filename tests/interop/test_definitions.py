@@ -154,7 +154,7 @@ class Sample(dj.Manual):
     sample_id : int # the key
 
     # another one
-    ------- what follows is not the key
+    -------
     # a third one
     x : int
     '''
@@ -165,6 +165,15 @@ class Sample(dj.Manual):
     definition = '''
     sample_id : int
     ____
+    x : int
+    '''
+""",
+    "text after the separator": """
+@lab
+class Sample(dj.Manual):
+    definition = '''
+    sample_id : int
+    --- what follows is not the key
     x : int
     '''
 """,
@@ -393,7 +402,6 @@ class Parent(dj.Manual):
     f : enum('x','it''s')
     g : decimal(6,2)
     h : char(4)
-    i : bool
     j : float
     k : timestamp
     '''
@@ -605,6 +613,24 @@ def test_quotes_in_comments_are_escaped_by_us_alone(
     assert incumbent.value(f"len({free}.heading.names)") == 1
 
 
+def test_bool_stays_bool_in_references_of_ours_alone(
+    here: Here, incumbent: Incumbent, schema_name: str, show_create: ShowCreate
+) -> None:
+    source = """
+@lab
+class Parent(dj.Manual):
+    definition = "flag : bool"
+@lab
+class {}(dj.Manual):
+    definition = "-> Parent"
+"""
+    declare(incumbent, schema_name, source.format("ByThem"))
+    declare(here, schema_name, source.format("ByUs"))
+    tables = show_create(schema_name)
+    assert "`flag` tinyint(1) NOT NULL" in tables["by_us"]
+    assert tables["by_us"].replace("by_us", "by_them").replace("(1)", "(4)") == tables["by_them"]
+
+
 @pytest.mark.parametrize("comment", ["100% of it", "50%s"])
 def test_percent_in_comments_is_ours_alone(
     here: Here, incumbent: Incumbent, schema_name: str, sql: Sql, comment: str
@@ -648,7 +674,6 @@ DESCRIBED_BY_US |= {
     for name in (
         "key of many types",  # bool
         "overlapping",  # key attributes of foreign keys below the line
-        "types of referred attributes",  # bool
     )
 }
 

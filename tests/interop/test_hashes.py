@@ -7,6 +7,7 @@ import itertools
 import random
 import string
 import uuid
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -32,7 +33,7 @@ EDGES: list[dict[str, Any]] = [
 def random_keys(count: int) -> list[dict[str, Any]]:
     """Make keys as they are fetched; the same ones in every run."""
     source = random.Random(14)
-    makers = itertools.cycle(
+    makers: Iterator[Callable[[], Any]] = itertools.cycle(
         [
             lambda: source.randrange(-(2**63), 2**64),
             lambda: "".join(source.choices(string.printable + "äé細", k=source.randrange(20))),
@@ -85,8 +86,10 @@ class Sample(dj.Manual):
 """
     )
     rows = [
-        (n, f"b{n} ", n / 4, f"2020-01-02 03:04:05.{n:03}", uuid.UUID(int=n), n / 10, n / 10)
-        + (n % 2, "xy"[n % 2], f"2020-01-{n + 1:02}", 2000 + n, f"{n}:00:01", f"m{n}  ")
+        (
+            *(n, f"b{n} ", n / 4, f"2020-01-02 03:04:05.{n:03}", uuid.UUID(int=n), n / 10, n / 10),
+            *(n % 2, "xy"[n % 2], f"2020-01-{n + 1:02}", 2000 + n, f"{n}:00:01", f"m{n}  "),
+        )
         for n in range(20)
     ]
     pair.maker.run("Sample.insert(rows)", rows=rows)

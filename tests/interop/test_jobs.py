@@ -33,7 +33,7 @@ def columns(sql: Sql, schema_name: str, table: str) -> list[tuple[Any, ...]]:
 def test_tables_are_the_same(
     here: Here, incumbent: Incumbent, schema_name: str, sql: Sql, table: str
 ) -> None:
-    found = {}
+    found: dict[str, Any] = {}
     for side, suffix in ((incumbent, "a"), (here, "b")):
         name = f"{schema_name}_{suffix}"
         side.run(
@@ -65,7 +65,7 @@ def test_reservations(pair: Pair, sql: Sql) -> None:
     ids = {side.name: process_id(side) for side in (pair.maker, pair.user)}
     assert ids["here"] == os.getpid() != ids["incumbent"]
     assert entry["pid"] == ids[pair.maker.name]
-    users = dict(sql("SELECT id, user FROM information_schema.processlist"))
+    users: dict[int, str] = dict(sql("SELECT id, user FROM information_schema.processlist"))
     assert users[entry["connection_id"]] == entry["user"].partition("@")[0]
     # the same bytes, whoever writes them
     stored = sql(f"SELECT HEX(`key`), key_hash, `user` FROM `{pair.schema_name}`.`~jobs`")
@@ -87,7 +87,8 @@ def test_errors(pair: Pair, sql: Sql, stack: str) -> None:
     pair.run(SCHEMA)
     for side, table in ((pair.maker, "__a"), (pair.user, "__b")):
         side.run(
-            "lab.jobs.error(table, key, error_message='ValueError: ' + 'ä' * 3000, error_stack=stack)",
+            "lab.jobs.error(table, key, error_message=message, error_stack=stack)",
+            message="ValueError: " + "ä" * 3000,
             table=table,
             key=KEY,
             stack=stack,
@@ -119,6 +120,7 @@ def test_ignored(pair: Pair) -> None:
 
 PIPELINE = """
 import os, time
+calls = []
 lab = schema(name)
 @lab
 class Sample(dj.Manual):
@@ -139,6 +141,7 @@ class Result(dj.Computed):
         item : int
         '''
     def make(self, key):
+        calls.append(key['sample_id'])
         time.sleep(pause)
         if key['sample_id'] in failing:
             raise ValueError('no luck with {sample_id}'.format(**key))
@@ -158,17 +161,20 @@ def test_both_populate_at_once(
     incumbent.start(populate)
     here.run(populate)
     incumbent.finish()
-    made = dict(sql(f"SELECT pid, COUNT(*) FROM `{schema_name}`.`__result` GROUP BY pid"))
+    made: dict[int, int] = dict(
+        sql(f"SELECT pid, COUNT(*) FROM `{schema_name}`.`__result` GROUP BY pid")
+    )
     assert set(made) == {process_id(here), process_id(incumbent)}
     assert sum(made.values()) == count
-    for side in (here, incumbent):
-        done = side.value("done")
-        assert done["success_count"] == made[process_id(side)]
-        assert done["error_list"] == []
+    assert sorted(here.value("calls") + incumbent.value("calls")) == list(range(count))
     assert sql(f"SELECT COUNT(*) FROM `{schema_name}`.`__result__item`") == [(2 * count,)]
     assert sql(f"SELECT COUNT(*) FROM `{schema_name}`.`~jobs`") == [(0,)]
     for side in (here, incumbent):
         assert tuple(side.value("Result.progress(display=False)")) == (0, count)
+    for side in (here, incumbent):
+        done = side.value("done")
+        assert done["success_count"] == made[process_id(side)]
+        assert done["error_list"] == []
 
 
 def test_errors_and_reservations_are_skipped_by_the_other(pair: Pair, sql: Sql) -> None:
@@ -238,8 +244,8 @@ class Result(dj.Computed):
 """
     pair.run(source)
     pair.maker.run(
-        "Sample.insert1((1, 'b', '1.5', '2020-01-02 03:04:05.678', uuid.UUID(int=5), 0.1, True, 'x', "
-        "'2020-01-02', 2001))"
+        "Sample.insert1((1, 'b', '1.5', '2020-01-02 03:04:05.678', uuid.UUID(int=5), 0.1, True, "
+        "'x', '2020-01-02', 2001))"
     )
     entries = []
     for side in (pair.maker, pair.user):

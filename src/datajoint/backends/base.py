@@ -125,8 +125,8 @@ class Backend(ABC):
         """Drop a schema whose tables are dropped."""
 
     @abstractmethod
-    def load_schema(self, schema: str) -> dict[str, TableSpec]:
-        """Read all tables of a schema, by name, in a fixed number of statements."""
+    def load_schema(self, schema: str, table: str | None = None) -> dict[str, TableSpec]:
+        """Read all tables of a schema, or one, by name, in a fixed number of statements."""
 
     @abstractmethod
     def referring_schemas(self, schemas: Iterable[str]) -> set[str]:

@@ -257,31 +257,35 @@ class MySQLBackend(Backend):
     def drop_schema(self, schema: str) -> None:
         self._send(self._encoded(f"DROP DATABASE {quote(schema)}"))
 
-    def load_schema(self, schema: str) -> dict[str, TableSpec]:
+    def load_schema(self, schema: str, table: str | None = None) -> dict[str, TableSpec]:
+        where = "table_schema = %s"
+        values: tuple[str, ...] = (schema,)
+        if table is not None:
+            where, values = f"{where} AND table_name = %s", (*values, table)
         columns = self.execute(
             "SELECT table_name, column_name, column_type, column_key, is_nullable, "
             "column_default, extra, column_comment FROM information_schema.columns "
-            "WHERE table_schema = %s ORDER BY table_name, ordinal_position",
-            (schema,),
+            f"WHERE {where} ORDER BY table_name, ordinal_position",
+            values,
         ).fetchall()
+        if not columns:
+            return {}
         indexes = self.execute(
             "SELECT table_name, index_name, non_unique, column_name "
             "FROM information_schema.statistics "
-            "WHERE table_schema = %s AND index_name <> 'PRIMARY' AND column_name IS NOT NULL "
+            f"WHERE {where} AND index_name <> 'PRIMARY' AND column_name IS NOT NULL "
             "ORDER BY table_name, non_unique, index_name, seq_in_index",
-            (schema,),
+            values,
         ).fetchall()
         foreign_keys = self.execute(
             "SELECT table_name, constraint_name, referenced_table_schema, referenced_table_name, "
             "column_name, referenced_column_name FROM information_schema.key_column_usage "
-            "WHERE table_schema = %s AND referenced_table_name IS NOT NULL "
+            f"WHERE {where} AND referenced_table_name IS NOT NULL "
             "ORDER BY table_name, LENGTH(constraint_name), constraint_name, ordinal_position",
-            (schema,),
+            values,
         ).fetchall()
         comments = self.execute(
-            "SELECT table_name, table_comment FROM information_schema.tables "
-            "WHERE table_schema = %s",
-            (schema,),
+            f"SELECT table_name, table_comment FROM information_schema.tables WHERE {where}", values
         ).fetchall()
         specs = assemble(
             schema,

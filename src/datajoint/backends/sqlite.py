@@ -215,11 +215,13 @@ class SQLiteBackend(Backend):
     def drop_schema(self, schema: str) -> None:
         self.execute("DELETE FROM datajoint_schema WHERE name = ?", (schema,))
 
-    def load_schema(self, schema: str) -> dict[str, TableSpec]:
+    def load_schema(self, schema: str, table: str | None = None) -> dict[str, TableSpec]:
         if not self._has_metadata():
             return {}
         # A range, not LIKE: no character of a name has a meaning of its own.
         limits = (f"{schema}.", f"{schema}/")
+        if table is not None:
+            limits = (f"{schema}.{table}", f"{schema}.{table}\x01")
         tables = (
             "FROM sqlite_schema AS t JOIN {} WHERE t.type = 'table' AND t.name >= ? AND t.name < ?"
         )
@@ -234,6 +236,8 @@ class SQLiteBackend(Backend):
             + " ORDER BY t.name, c.cid",
             limits,
         ).fetchall()
+        if not attributes:
+            return {}
         indexes = self.execute(
             'SELECT t.name, i.name, i."unique", c.name '
             + tables.format("pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c")
