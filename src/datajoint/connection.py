@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from getpass import getpass
 from typing import Any, TypeVar
@@ -17,7 +17,13 @@ from .backends.base import Backend, Cursor
 from .backends.registry import get_backend
 from .declare import TableName, TableSpec
 from .dependencies import Dependencies
-from .errors import AccessError, DataJointError, LostConnectionError, MissingTableError
+from .errors import (
+    AccessError,
+    ConflictError,
+    DataJointError,
+    LostConnectionError,
+    MissingTableError,
+)
 from .logging import announce, logger
 from .settings import choose_backend, config
 from .sql.dialect import Dialect
@@ -77,6 +83,8 @@ class Connection:
         )
         self._lock = threading.RLock()
         self._in_transaction = False
+        #: The error that ended the transaction in progress for the database, if one did.
+        self._broken: DataJointError | None = None
         self._process = os.getpid()
         self._catalog: dict[str, dict[str, TableSpec]] = {}
         #: Schemas whose log cannot be written.
@@ -107,6 +115,7 @@ class Connection:
     def close(self) -> None:
         """Close the session."""
         self._in_transaction = False
+        self._broken = None
         self._backend.close()
 
     @property
@@ -154,25 +163,40 @@ class Connection:
         with self._lock:
             if os.getpid() != self._process:
                 self._continue_in_child()
+            if self._broken is not None:
+                raise type(self._broken)(
+                    "The transaction was rolled back after an error; nothing can be done in it"
+                ) from self._broken
             try:
                 return self._call(operation)
-            except LostConnectionError as error:
+            except (LostConnectionError, ConflictError) as error:
                 if self._in_transaction:
-                    self._in_transaction = False
-                    self._backend.close()
-                    raise LostConnectionError(
-                        "The connection was lost during a transaction, which has been rolled back"
-                    ) from error
+                    raise self._break_transaction(error) from error
+                if isinstance(error, ConflictError):
+                    raise
                 if not (config["database.reconnect"] if reconnect is None else reconnect):
                     raise
                 logger.warning("Reconnecting to %s", self._backend.description)
                 self.connect()
                 return self._call(operation)
 
+    def _break_transaction(self, error: DataJointError) -> DataJointError:
+        """Note that the transaction is over for the database, and make the error that says so.
+
+        What follows in it must not be done alone, so everything is refused until it is left.
+        """
+        self._broken = error
+        if isinstance(error, LostConnectionError):
+            self._backend.close()
+        else:
+            self._call(self._backend.rollback)
+        return type(error)(*error.args, "The transaction has been rolled back; it can be repeated")
+
     def _continue_in_child(self) -> None:
         """Open a session of its own in a process forked from the one that made the connection."""
         self._process = os.getpid()
         self._in_transaction = False
+        self._broken = None
         self._backend.abandon()
         self._backend.connect()
 
@@ -253,12 +277,21 @@ class Connection:
     def cancel_transaction(self) -> None:
         """Undo the transaction in progress."""
         self._in_transaction = False
-        self._call(self._backend.rollback)
+        if self._broken is None:
+            with suppress(LostConnectionError):  # and the transaction with it
+                self._call(self._backend.rollback)
+        self._broken = None
         logger.debug("Transaction cancelled")
 
     def commit_transaction(self) -> None:
         """Make the changes of the transaction in progress permanent, all together."""
-        self._run(self._backend.commit)
+        try:
+            self._run(self._backend.commit)
+        except LostConnectionError as error:
+            raise LostConnectionError(
+                "The connection was lost while the transaction was committed: look whether its "
+                "changes are there before repeating it"
+            ) from error
         self._in_transaction = False
         logger.debug("Transaction committed")
 
@@ -296,7 +329,7 @@ class Connection:
         try:
             yield
         except BaseException:
-            if self._in_transaction:
+            if self._broken is None and self.in_transaction:
                 self._run(lambda: self._backend.execute("ROLLBACK TO SAVEPOINT atomic"))
                 self._run(lambda: self._backend.execute("RELEASE SAVEPOINT atomic"))
             raise

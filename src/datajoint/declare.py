@@ -163,7 +163,7 @@ class _Line:
         )
 
 
-_SEPARATOR = re.compile(r"(---|___)[-_]*\s*(#.*)?$")
+_SEPARATOR = re.compile(r"---|___")
 _INDEX = re.compile(r"(?P<unique>unique\s+)?index\s*\((?P<items>[^#]*)\)\s*(#.*)?$", re.IGNORECASE)
 _ARROW = re.compile(
     r"->\s*(?:\[(?P<options>[^\]]*)\])?\s*(?P<reference>(?:`[^`]*`|[^`#])*?)\s*(?:#.*)?$"

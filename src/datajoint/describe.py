@@ -38,7 +38,10 @@ class _Description:
         self._spec_of = spec_of
         self._name_of = name_of
         self._indexes = list(spec.heading.secondary_indexes)
-        self._foreign_keys = spec.foreign_keys
+        # Types that need a service table bring the foreign keys to it.
+        self._foreign_keys = tuple(
+            fk for fk in spec.foreign_keys if not fk.parent.table.startswith("~")
+        )
         self._listed: set[str] = set()
 
     def text(self) -> str:

@@ -49,6 +49,10 @@ class AccessError(QueryError):
     """The user lacks a privilege."""
 
 
+class ConflictError(QueryError):
+    """Others changed or held the same data meanwhile; the work can be repeated."""
+
+
 class DuplicateError(QueryError):
     """An entity with the same primary or unique key exists."""
 

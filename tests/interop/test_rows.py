@@ -110,6 +110,7 @@ def test_both_store_the_same(pair: Pair, sql: Sql, type_: str) -> None:
         first, second = found[n], found[1000 + n]
         if first is not None and first.startswith(COMPRESSED):
             # any compressed form is valid; that it is read is what `test_values` is about
+            assert second is not None
             assert second.startswith(COMPRESSED)
         else:
             assert second == first

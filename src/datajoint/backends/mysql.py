@@ -22,6 +22,7 @@ from pymysql.constants import CR, ER
 from ..declare import TableName, TableSpec, default_value
 from ..errors import (
     AccessError,
+    ConflictError,
     DataJointError,
     DuplicateError,
     IntegrityError,
@@ -198,8 +199,8 @@ class MySQLBackend(Backend):
         code, text = error.args if len(error.args) == 2 else (-1, str(error))
         if code in _LOST:
             return LostConnectionError(f"The connection to {self.description} was lost: {text}")
-        if code in (ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT):
-            return QueryError(f"Others hold rows that the statement needs; repeat it: {text}")
+        if code in (ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT, ER.CHECKREAD):
+            return ConflictError(f"Others hold or changed rows that the statement needs: {text}")
         return _ERRORS.get(code, QueryError)(text or str(error))
 
     def _connect_error(self, error: Exception) -> DataJointError:

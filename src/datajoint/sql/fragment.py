@@ -547,8 +547,6 @@ _SAME_AS_ARGUMENT = (
     exp.Min,
     exp.AnyValue,
     exp.Paren,
-    exp.Greatest,
-    exp.Least,
     exp.Distinct,
     exp.Nullif,
 )
@@ -595,6 +593,8 @@ def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> Attribut
         if _is_bool(argument):
             return _BIGINT
         return argument if argument is None or argument.numeric else _DOUBLE
+    if isinstance(node, (exp.Greatest, exp.Least)):
+        return _compared_type([node.this, *node.expressions], types)
     if isinstance(node, _SAME_AS_ARGUMENT):
         return _first_known([node.this, *node.expressions], types)
     if isinstance(node, (exp.DateAdd, exp.DateSub, exp.TimestampAdd)):
@@ -637,6 +637,18 @@ def _common_type(
     if any(type_.is_string for type_ in found) and not all(type_.is_string for type_ in found):
         return _TEXT
     return _first_known(nodes, types)
+
+
+def _compared_type(
+    nodes: list[exp.Expr], types: Mapping[str, AttributeType | None]
+) -> AttributeType | None:
+    """Infer the type of the greatest of several values; texts become what the others are."""
+    common = _common_type(nodes, types)
+    if common is not _TEXT:
+        return common
+    others = [node for node in nodes if not ((t := infer(node, types)) and t.is_string)]
+    found = _first_known(others, types)
+    return _DOUBLE if found is not None and found.numeric else found or _TEXT
 
 
 def _is_bool(type_: AttributeType | None) -> bool:

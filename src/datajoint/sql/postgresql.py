@@ -151,6 +151,8 @@ _KINDS = {
 }
 #: Sign and digits of the number that a text begins with; PostgreSQL reads the pattern alike.
 _LEADING_NUMBER = r"^\s*([-+]?)((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?.*$"
+_DATE_AT_START = r"^\s*\d{4}-\d{1,2}-\d{1,2}(?:[ T]\d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?)?"
+_TIME_AT_START = r"^\s*-?\d{1,3}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?"
 _TIME = parse_type("time(6)")
 
 
@@ -278,6 +280,15 @@ _searched = _with_collation(_COLLATE_ICU)
 _exactly = _with_collation(_COLLATE_EXACT)
 
 
+def _matched(g: FragmentGenerator, node: exp.Expr, pattern: str) -> str:
+    """Take the part of a text that PostgreSQL reads without an error, or NULL."""
+    return (
+        _text(g, node)
+        if isinstance(node, exp.Literal)
+        else (f"substring({_exactly(g, node)} FROM '{pattern}')")
+    )
+
+
 def _moment(g: FragmentGenerator, node: exp.Expr) -> str:
     kind, constant = _kind(g, node), constant_text(node)
     if constant is not None:
@@ -286,8 +297,8 @@ def _moment(g: FragmentGenerator, node: exp.Expr) -> str:
         return g.sql(node)
     if kind == "time":
         return f"(CURRENT_DATE + {_enclosed(g, node)})"
-    text = _text(g, node) if kind == "number" else g.sql(node)
-    return f"CAST({text} AS timestamp)"
+    text = _matched(g, node, _DATE_AT_START) if kind == "text" else g.sql(node)
+    return f"CAST({f'CAST({text} AS text)' if kind == 'number' else text} AS timestamp)"
 
 
 def _date(g: FragmentGenerator, node: exp.Expr) -> str:
@@ -307,8 +318,8 @@ def _duration(g: FragmentGenerator, node: exp.Expr) -> str:
     if kind == "time" or _is_encoded(g, node, "time"):
         return g.sql(node)
     if kind in ("date", "moment"):
-        return f"CAST(CAST({g.sql(node)} AS time) AS interval)"
-    return f"CAST({_text(g, node)} AS interval)"
+        return f"CAST(CAST({_moment(g, node)} AS time) AS interval)"
+    return f"CAST({_matched(g, node, _TIME_AT_START)} AS interval)"
 
 
 def _is_duration(g: FragmentGenerator, node: exp.Expr) -> bool:
@@ -337,7 +348,7 @@ def _is_condition(g: FragmentGenerator, node: exp.Expr) -> bool:
     if isinstance(parent, _TRANSPARENT):
         return _is_condition(g, parent)
     if isinstance(parent, exp.If) and node.arg_key == "this":
-        return not (isinstance(parent.parent, exp.Case) and parent.parent.this)
+        return parent.arg_key != "ifs" or parent.parent.args.get("this") is None
     if isinstance(parent, exp.Is):
         return isinstance(parent.expression, exp.Boolean)
     return g.condition if parent is None else isinstance(parent, _CLAUSES)
@@ -967,7 +978,7 @@ _TEMPLATES = {
     exp.Xor: "({this:sql}) <> ({expression:sql})",
     exp.Neg: "- {this:number}",
     exp.Div: "{this:number} * 1.0 / NULLIF({expression:number}, 0)",
-    exp.IntDiv: "CAST(div({this:numeric}, NULLIF({expression:number}, 0)) AS bigint)",
+    exp.IntDiv: "CAST(div({this:numeric}, NULLIF({expression:numeric}, 0)) AS bigint)",
     exp.Abs: "abs({this:number})",
     exp.Sign: "CAST(sign({this:number}) AS integer)",
     exp.Floor: "CAST(floor({this:number}) AS bigint)",
@@ -1085,6 +1096,7 @@ class FragmentGenerator(PostgresGenerator):
             + "({this:text}, {expression:integer}, {fill_pattern:text})"
         )(g, node),
         exp.Hex: _hex,
+        exp.LowerHex: lambda g, node: f"lower({_hex(g, node)})",
         exp.Elt: _elt,
         exp.NumberToStr: _number_format,
         exp.Count: _count,
