@@ -168,13 +168,13 @@ class AutoPopulate(Table):
         for key in self._with_progress(pending, display_progress):
             if jobs is not None and not jobs.reserve(self.target.table_name, key):
                 continue  # another process has it
-            error = self._make_one(key, suppress_errors, make_kwargs or {}, jobs)
-            if error is None:
-                successes += 1
+            outcome = self._make_one(key, suppress_errors, make_kwargs or {}, jobs)
+            if isinstance(outcome, bool):
+                successes += outcome
             elif return_exception_objects:
-                errors.append((key, error))
+                errors.append((key, outcome))
             else:
-                errors.append((key, _error_text(error)))
+                errors.append((key, _error_text(outcome)))
         return {"success_count": successes, "error_list": errors}
 
     def _pending(
@@ -201,11 +201,11 @@ class AutoPopulate(Table):
         suppress_errors: bool,
         make_kwargs: dict[str, Any],
         jobs: JobTable | None,
-    ) -> Exception | None:
-        """Make one key, and note in the jobs what came of it."""
+    ) -> bool | Exception:
+        """Make one key, note in the jobs what came of it, and tell whether it was made here."""
         table_name = self.target.table_name
         try:
-            self._make_in_transaction(key, make_kwargs)
+            made = self._make_in_transaction(key, make_kwargs)
         except BaseException as error:
             if jobs is not None:
                 stack = "".join(traceback.format_exception(error))
@@ -216,16 +216,16 @@ class AutoPopulate(Table):
             return error
         if jobs is not None:
             jobs.complete(table_name, key)
-        return None
+        return made
 
-    def _make_in_transaction(self, key: dict[str, Any], make_kwargs: dict[str, Any]) -> None:
+    def _make_in_transaction(self, key: dict[str, Any], make_kwargs: dict[str, Any]) -> bool:
         make = getattr(self, "_make_tuples", None) or self.make
         self.connection.start_transaction()
         self._allow_insert = True
         try:
             if self._is_made(key):  # by another process meanwhile
                 self.connection.cancel_transaction()
-                return
+                return False
             make(dict(key), **make_kwargs)
             if not self.connection.in_transaction:
                 raise DataJointError(
@@ -233,6 +233,7 @@ class AutoPopulate(Table):
                     "inserts is committed when it returns"
                 )
             self.connection.commit_transaction()
+            return True
         except BaseException:
             if self.connection.in_transaction:
                 self.connection.cancel_transaction()

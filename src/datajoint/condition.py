@@ -20,7 +20,7 @@ from .sql import algebra
 from .sql.algebra import Condition, Relation
 from .sql.dialect import Dialect
 from .sql.fragment import Fragment, parse_fragment
-from .types import NotAdmitted
+from .types import Decimal, NotAdmitted
 
 
 class AndList(list[Any]):
@@ -240,6 +240,8 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
     if attribute.expression is not None and type_.category == "decimal":
         return algebra.Equal(name, type_, _plain_value(float(value)))
     try:
+        if isinstance(type_, Decimal) and not type_.holds(value):
+            return algebra.Constant(False)
         return algebra.Equal(name, type_, dialect.encode(value, type_))
     except NotAdmitted:
         return algebra.Constant(False)

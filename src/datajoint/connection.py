@@ -114,6 +114,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the session."""
+        self._leave_parent()
         self._in_transaction = False
         self._broken = None
         self._backend.close()
@@ -161,8 +162,8 @@ class Connection:
     def _run(self, operation: Callable[[], _Result], reconnect: bool | None = None) -> _Result:
         """Run an operation; reconnect and repeat it once if the connection was lost before."""
         with self._lock:
-            if os.getpid() != self._process:
-                self._continue_in_child()
+            if self._leave_parent():
+                self._backend.connect()
             if self._broken is not None:
                 raise type(self._broken)(
                     "The transaction was rolled back after an error; nothing can be done in it"
@@ -192,13 +193,15 @@ class Connection:
             self._call(self._backend.rollback)
         return type(error)(*error.args, "The transaction has been rolled back; it can be repeated")
 
-    def _continue_in_child(self) -> None:
-        """Open a session of its own in a process forked from the one that made the connection."""
+    def _leave_parent(self) -> bool:
+        """Let go of the session in a process forked from the one that opened it; tell if it is."""
+        if os.getpid() == self._process:
+            return False
         self._process = os.getpid()
         self._in_transaction = False
         self._broken = None
         self._backend.abandon()
-        self._backend.connect()
+        return True
 
     def query(
         self,
@@ -240,10 +243,10 @@ class Connection:
         return self._run(lambda: self._backend.execute(text, values).fetchall())
 
     def execute(self, statement: SQL) -> int:
-        """Run a statement and count the rows that it changes."""
+        """Run a statement and count the rows that it changes; it is never done twice."""
         text, values = statement.compile(self.dialect.placeholder)
         logger.debug("%s", text)
-        return self._run(lambda: self._backend.execute(text, values).rowcount)
+        return self._run(lambda: self._backend.execute(text, values).rowcount, reconnect=False)
 
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows of values."""
@@ -255,7 +258,7 @@ class Connection:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is in progress."""
-        return self._in_transaction
+        return self._in_transaction and os.getpid() == self._process
 
     def start_transaction(self) -> None:
         """Start a transaction.
@@ -265,7 +268,7 @@ class Connection:
         DataJointError
             When one is in progress.
         """
-        if self._in_transaction:
+        if self.in_transaction:
             raise DataJointError(
                 "A transaction is in progress: nested transactions are not supported. "
                 "End it first, or leave this one out"
@@ -276,6 +279,7 @@ class Connection:
 
     def cancel_transaction(self) -> None:
         """Undo the transaction in progress."""
+        self._leave_parent()
         self._in_transaction = False
         if self._broken is None:
             with suppress(LostConnectionError):  # and the transaction with it
@@ -314,14 +318,14 @@ class Connection:
             yield self
             self.commit_transaction()
         except BaseException:
-            if self._in_transaction:
+            if self.in_transaction:
                 self.cancel_transaction()
             raise
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
         """All changes inside take effect together, within a transaction in progress or alone."""
-        if not self._in_transaction:
+        if not self.in_transaction:
             with self._transaction():
                 yield
             return
@@ -375,6 +379,7 @@ class Connection:
         """Specify all tables of a schema, by name in the database; read once."""
         if schema not in self._catalog:
             self._catalog[schema] = self._run(lambda: self._backend.load_schema(schema))
+            self.dependencies.clear()  # a schema that they may not include
         return self._catalog[schema]
 
     def table(self, name: TableName) -> TableSpec:
@@ -430,10 +435,10 @@ class Connection:
         return self._run(lambda: self._backend.size_on_disk(name))
 
     def _read_dependencies(self) -> dict[str, TableSpec]:
-        """Read the tables of the activated schemas, and of all that they are linked with."""
-        self._catalog.clear()
+        """Read the tables of the schemas in use, and of all that they are linked with."""
         known: set[str] = set()
-        pending = set(self.schemas)
+        pending = {*self.schemas, *self._catalog}
+        self._catalog.clear()
         while pending:
             known |= pending
             linked = self._run(partial(self._backend.referring_schemas, known))

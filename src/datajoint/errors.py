@@ -61,7 +61,7 @@ class IntegrityError(QueryError):
     """A foreign key refers to an entity that does not exist, or one that is still referred to."""
 
 
-class UnknownAttributeError(QueryError):
+class UnknownAttributeError(QueryError, KeyError):
     """An attribute is not in the heading."""
 
 

@@ -127,7 +127,7 @@ class JobTable(ServiceTable):
         table_name, key
             As for :meth:`reserve`.
         error_message : str
-            Its first 2,033 characters are kept if it is longer than 2,047.
+            Its first 2,035 characters are kept if it is longer than 2,047.
         error_stack : str, optional
         """
         if len(error_message) > _MESSAGE_LENGTH:

@@ -135,6 +135,7 @@ class Schema:
             logger.debug("Created schema %s", schema_name)
             log_event(self.connection, schema_name, "created")
         self.database = schema_name
+        self.connection.forget_catalog(schema_name)  # others may have changed it meanwhile
         self.connection.register(self)
         for class_, context in self._deferred:
             self._declare(class_, context)
@@ -218,6 +219,7 @@ class Schema:
 
     def list_tables(self) -> list[str]:
         """List the names of the users' tables, parents first."""
+        self.connection.forget_catalog(self._name())
         tables = self.connection.tables(self._name())
         specs = {spec.name.full: spec for name, spec in tables.items() if tier_of(name)}
         graph = Graph(specs)

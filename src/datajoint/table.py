@@ -15,7 +15,7 @@ from . import cascade
 from .condition import as_expression
 from .connection import Connection
 from .declare import TableName, TableSpec, parse_definition, resolve
-from .dependencies import Edge
+from .dependencies import Edge, Graph
 from .describe import describe
 from .errors import (
     AccessError,
@@ -187,6 +187,12 @@ class Table(QueryExpression):
 
     # -- the table among others -----------------------------------------------------------------
 
+    @property
+    def _graph(self) -> Graph:
+        """The graph of foreign keys, with the schema of this table in it."""
+        self.connection.tables(self.name.schema)
+        return self.connection.dependencies.load(force=False)
+
     def parents(
         self,
         primary: bool | None = None,
@@ -204,8 +210,7 @@ class Table(QueryExpression):
         foreign_key_info : bool
             Give pairs of the table and a dict about the foreign key.
         """
-        graph = self.connection.dependencies.load(force=False)
-        edges = graph.edges_in(self.full_table_name, primary)
+        edges = self._graph.edges_in(self.full_table_name, primary)
         return self._neighbours([(e.parent, e) for e in edges], as_objects, foreign_key_info)
 
     def children(
@@ -215,8 +220,7 @@ class Table(QueryExpression):
         foreign_key_info: bool = False,
     ) -> list[Any]:
         """List the tables that refer to this table; see :meth:`parents`."""
-        graph = self.connection.dependencies.load(force=False)
-        edges = graph.edges_out(self.full_table_name, primary)
+        edges = self._graph.edges_out(self.full_table_name, primary)
         return self._neighbours([(e.child, e) for e in edges], as_objects, foreign_key_info)
 
     def _neighbours(
@@ -240,20 +244,15 @@ class Table(QueryExpression):
 
     def ancestors(self, as_objects: bool = False) -> list[Any]:
         """List all tables that this table depends on, and itself, parents first."""
-        return self._as_listed(
-            self.connection.dependencies.ancestors(self.full_table_name), as_objects
-        )
+        return self._as_listed(self._graph.ancestors(self.full_table_name), as_objects)
 
     def descendants(self, as_objects: bool = False) -> list[Any]:
         """List this table and all that depend on it, parents first."""
-        return self._as_listed(
-            self.connection.dependencies.descendants(self.full_table_name), as_objects
-        )
+        return self._as_listed(self._graph.descendants(self.full_table_name), as_objects)
 
     def parts(self, as_objects: bool = False) -> list[Any]:
         """List the part tables of this table."""
-        graph = self.connection.dependencies.load(force=False)
-        return self._as_listed(graph.parts(self.full_table_name), as_objects)
+        return self._as_listed(self._graph.parts(self.full_table_name), as_objects)
 
     def _as_listed(self, names: list[str], as_objects: bool) -> list[Any]:
         return [FreeTable(self.connection, n) for n in names] if as_objects else list(names)

@@ -230,6 +230,11 @@ class Decimal(_Numeric):
             raise NotAdmitted("is negative")
         return number if number else number.copy_abs()  # no negative zero
 
+    def holds(self, value: Any) -> bool:
+        """Tell whether a value has no more fractional digits than the type."""
+        number = _to_decimal(value)
+        return number == _round_half_up(number, self.scale)
+
 
 @dataclass(frozen=True)
 class String(AttributeType):

@@ -636,7 +636,10 @@ def _common_type(
     found = [type_ for node in nodes if (type_ := infer(node, types)) is not None]
     if any(type_.is_string for type_ in found) and not all(type_.is_string for type_ in found):
         return _TEXT
-    return _first_known(nodes, types)
+    first = _first_known(nodes, types)
+    if first is not None and first.category == "date":  # unless another has hours
+        return next((t for t in found if t.category in ("datetime", "timestamp")), first)
+    return first
 
 
 def _compared_type(

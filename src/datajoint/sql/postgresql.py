@@ -152,7 +152,7 @@ _KINDS = {
 #: Sign and digits of the number that a text begins with; PostgreSQL reads the pattern alike.
 _LEADING_NUMBER = r"^\s*([-+]?)((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?.*$"
 _DATE_AT_START = r"^\s*\d{4}-\d{1,2}-\d{1,2}(?:[ T]\d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?)?"
-_TIME_AT_START = r"^\s*-?\d{1,3}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?"
+_TIME_AT_START = r"^\s*(?:\d{4}-\d{1,2}-\d{1,2}[ T])?(-?\d{1,3}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?)"
 _TIME = parse_type("time(6)")
 
 
@@ -348,7 +348,8 @@ def _is_condition(g: FragmentGenerator, node: exp.Expr) -> bool:
     if isinstance(parent, _TRANSPARENT):
         return _is_condition(g, parent)
     if isinstance(parent, exp.If) and node.arg_key == "this":
-        return parent.arg_key != "ifs" or parent.parent.args.get("this") is None
+        case = parent.parent if parent.arg_key == "ifs" else None
+        return case is None or case.args.get("this") is None
     if isinstance(parent, exp.Is):
         return isinstance(parent.expression, exp.Boolean)
     return g.condition if parent is None else isinstance(parent, _CLAUSES)
@@ -421,8 +422,38 @@ def _like(g: FragmentGenerator, node: Any) -> str:
     return f"{_searched(g, node.this)} {operator} {_searched(g, node.expression)}"
 
 
-def _is_whole(type_: AttributeType | None) -> bool:
-    return type_ is not None and type_.category in ("integer", "bool", "year")
+def _is_integer(g: FragmentGenerator, node: exp.Expr) -> bool:
+    """Tell whether all values that a node may give are integers."""
+    if isinstance(node, exp.Null):
+        return True
+    type_ = _type(g, node)
+    whole = type_ is not None and type_.category in ("integer", "bool", "year")
+    return whole and all(_is_integer(g, operand) for operand in _operands(node))
+
+
+def _operands(node: exp.Expr) -> list[exp.Expr]:
+    """List the nodes that make the value of a node, without the conditions of choices."""
+    if isinstance(node, exp.Case):
+        branches = [branch.args["true"] for branch in node.args["ifs"]]
+        return [*branches, node.args.get("default") or exp.null()]
+    if isinstance(node, exp.If):
+        return [node.args["true"], node.args.get("false") or exp.null()]
+    if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Mod)):
+        return [node.left, node.right]
+    if isinstance(node, (exp.Coalesce, exp.Greatest, exp.Least)):
+        return [node.this, *node.expressions]
+    same = (
+        exp.Paren,
+        exp.Neg,
+        exp.Abs,
+        exp.Sum,
+        exp.Max,
+        exp.Min,
+        exp.Nullif,
+        exp.Round,
+        exp.Trunc,
+    )
+    return [node.this] if isinstance(node, same) else []
 
 
 def _arithmetic(operator: str) -> Writer:
@@ -437,7 +468,7 @@ def _arithmetic(operator: str) -> Writer:
         first, second = _number(g, left), _number(g, right)
         inner = left.unnest()
         wide = isinstance(inner, (exp.Add, exp.Sub, exp.Mul, exp.Sum, exp.Cast))
-        if _is_whole(_type(g, node)) and not (wide or _is_wide(_type(g, inner), inner)):
+        if _is_integer(g, node) and not (wide or _is_wide(_type(g, inner), inner)):
             first = f"CAST({first} AS bigint)"
         return f"{first} {operator} {second}"
 
@@ -450,7 +481,7 @@ def _is_wide(type_: AttributeType | None, node: exp.Expr) -> bool:
 
 
 def _mod(g: FragmentGenerator, node: Any) -> str:
-    coerce = _number if _is_whole(_type(g, node)) else _numeric
+    coerce = _number if _is_integer(g, node) else _numeric
     return f"mod({coerce(g, node.left)}, NULLIF({coerce(g, node.right)}, 0))"
 
 
@@ -477,29 +508,27 @@ def _alike(g: FragmentGenerator, node: exp.Expr, options: Sequence[exp.Expr]) ->
 
 
 def _coalesce(g: FragmentGenerator, node: Any) -> str:
-    return f"COALESCE({', '.join(_alike(g, node, [node.this, *node.expressions]))})"
+    return f"COALESCE({', '.join(_alike(g, node, _operands(node)))})"
 
 
 def _extreme(name: str) -> Writer:
     """Write ``greatest`` and ``least``, which give NULL when any argument is NULL."""
 
     def write(g: FragmentGenerator, node: Any) -> str:
-        options = ", ".join(_alike(g, node, [node.this, *node.expressions]))
+        options = ", ".join(_alike(g, node, _operands(node)))
         return f"CASE WHEN num_nulls({options}) = 0 THEN {name}({options}) END"
 
     return write
 
 
 def _if(g: FragmentGenerator, node: Any) -> str:
-    yes, no = _alike(g, node, [node.args["true"], node.args.get("false") or exp.null()])
+    yes, no = _alike(g, node, _operands(node))
     return f"CASE WHEN {g.sql(node.this)} THEN {yes} ELSE {no} END"
 
 
 def _case(g: FragmentGenerator, node: Any) -> str:
-    branches = node.args["ifs"]
-    default = node.args.get("default") or exp.null()
-    *values, rest = _alike(g, node, [*(branch.args["true"] for branch in branches), default])
-    cases = [branch.this for branch in branches]
+    *values, rest = _alike(g, node, _operands(node))
+    cases = [branch.this for branch in node.args["ifs"]]
     head, tests = "CASE", [g.sql(case) for case in cases]
     if node.this:
         value, *tests = _comparable(g, [node.this, *cases])
@@ -570,7 +599,7 @@ def _round(g: FragmentGenerator, node: Any) -> str:
     digits = node.args.get("decimals")
     if digits is None:
         rounded = f"round({_approximate(g, node.this)})"
-        return f"CAST({rounded} AS bigint)" if _is_whole(_type(g, node.this)) else rounded
+        return f"CAST({rounded} AS bigint)" if _is_integer(g, node.this) else rounded
     if _is_float(g, node.this):
         power = f"power(10, {_double(g, digits)})"
         return f"(round({_double(g, node.this)} * {power}) / {power})"
@@ -636,7 +665,7 @@ def _substring(g: FragmentGenerator, node: Any) -> str:
     end = f"length({text}) + 1 + {start}"
     return (
         f"CASE WHEN {start} > 0 THEN substr({text}, {start}{length}) WHEN {start} < 0 AND {end} > 0"
-        f" THEN substr({text}, {end}{length}) WHEN {start} IS NOT NULL THEN '' END"
+        f" THEN substr({text}, {end}{length}) WHEN {start} IS NOT NULL THEN left({text}, 0) END"
     )
 
 
