@@ -208,6 +208,12 @@ def backend(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def target(backend: str) -> Target:
+    """The database; a module that imports ``TARGETS`` gets others, which are not started."""
+    return TARGETS[backend]
+
+
 @pytest.fixture
 def connect(backend: str, tmp_path: Path) -> Iterator[Callable[[], dj.Connection]]:
     """Open connections to the test's database; all of them are closed after the test."""

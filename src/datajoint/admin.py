@@ -17,6 +17,7 @@ from .errors import DataJointError
 from .expression import QueryExpression
 from .settings import config
 from .sql import algebra
+from .url import with_password
 from .utils import user_choice
 
 
@@ -52,6 +53,8 @@ def set_password(
             raise DataJointError("The passwords differ; the password was not changed")
     connection.set_password(new_password)
     config["database.password"] = new_password
+    if config["database.url"]:
+        config["database.url"] = with_password(config["database.url"], new_password)
     print("Password updated.")
     if update_config or (
         update_config is None and user_choice("Update local setting?", default="no") == "yes"
@@ -107,7 +110,10 @@ def kill(
     while True:
         rows = selected.fetch(as_dict=True)
         _show(rows)
-        answer = input('process to kill, "all" or "q" to quit > ').strip().lower()
+        try:
+            answer = input('process to kill, "all" or "q" to quit > ').strip().lower()
+        except EOFError:  # there is nobody to ask
+            return
         if answer in ("", "q"):
             return
         chosen = [row["id"] for row in rows if answer in ("all", str(row["id"]))]

@@ -220,7 +220,7 @@ def delete_rows(connection: Connection, spec: TableSpec, condition: Condition) -
     conditions = _leaves_first(connection, spec, required, condition) if required else [condition]
     statements = (delete(dialect, table, each) for each in conditions)
     try:
-        with connection.requiring("delete from (DELETE)", spec.name):
+        with connection.requiring("DELETE", "delete from", spec.name):
             count = sum(map(connection.execute, statements))
     except IntegrityError as error:
         raise _explain_children(connection, spec, condition, error) from error.__cause__

@@ -78,9 +78,10 @@ class Connection:
             given["connection.init_function"] = init_fun
         settings = resolve({**config, **given}, given)
         backend = get_backend(choose_backend(settings))
-        self._backend: Backend = backend(
-            _with_account(settings) if backend.has_accounts else settings
-        )
+        if backend.has_accounts:
+            settings = _with_account(settings)
+        self._has_password = settings["database.password"] is not None
+        self._backend: Backend = backend(settings)
         self._lock = threading.RLock()
         self._in_transaction = False
         #: The error that ended the transaction in progress for the database, if one did.
@@ -107,7 +108,15 @@ class Connection:
 
     def connect(self) -> None:
         """Open the session, and say to what."""
-        self._call(self._backend.connect)
+        try:
+            self._call(self._backend.connect)
+        except AccessError as error:
+            if self._has_password:
+                raise
+            raise error.suggest(
+                "No password is configured: set dj.config['database.password'], or DJ_PASS in the "
+                "environment"
+            ) from error.__cause__
         announce(
             f"DataJoint {__version__} connected to {self._backend.description}", config["loglevel"]
         )
@@ -157,6 +166,8 @@ class Connection:
             mapped = self._backend.map_error(error)
             if mapped is None:
                 raise
+            if isinstance(mapped, LostConnectionError):
+                self._backend.close()
             raise mapped from error
 
     def _run(self, operation: Callable[[], _Result], reconnect: bool | None = None) -> _Result:
@@ -187,9 +198,7 @@ class Connection:
         What follows in it must not be done alone, so everything is refused until it is left.
         """
         self._broken = error
-        if isinstance(error, LostConnectionError):
-            self._backend.close()
-        else:
+        if not isinstance(error, LostConnectionError):
             self._call(self._backend.rollback)
         return type(error)(*error.args, "The transaction has been rolled back; it can be repeated")
 
@@ -350,13 +359,15 @@ class Connection:
         self._run(lambda: self._backend.set_password(password))
 
     @contextmanager
-    def requiring(self, right: str, name: TableName) -> Iterator[None]:
-        """Name the table and the right that an operation needs, when the database denies it."""
+    def requiring(self, privilege: str, action: str, name: TableName | str) -> Iterator[None]:
+        """Name what an operation on a table or schema needs, when the database denies it."""
         try:
             yield
         except AccessError as error:
             raise AccessError(
-                f"The user {self.get_user()} lacks the right to {right} {name}", *error.args
+                f"Cannot {action} {name}: the user {self.get_user()} lacks the privilege "
+                f"{privilege}",
+                *error.args,
             ) from error.__cause__
 
     # -- catalog ------------------------------------------------------------------------------
@@ -410,23 +421,25 @@ class Connection:
 
     def create_table(self, spec: TableSpec) -> None:
         """Create a table."""
-        with self.requiring("create (CREATE, and REFERENCES on its parents)", spec.name):
+        with self.requiring("CREATE, or REFERENCES on a parent", "create", spec.name):
             self._run(lambda: self._backend.create_table(spec))
         self._read_again(spec.name)
 
     def drop_table(self, name: TableName) -> None:
         """Drop a table, to which no other refers."""
-        with self.requiring("drop (DROP)", name):
+        with self.requiring("DROP", "drop", name):
             self._run(lambda: self._backend.drop_table(name))
         self.forget_catalog(name.schema)
 
     def create_schema(self, schema: str) -> None:
         """Create a schema, unless it exists."""
-        self._run(lambda: self._backend.create_schema(schema))
+        with self.requiring("CREATE", "create the schema", f"`{schema}`"):
+            self._run(lambda: self._backend.create_schema(schema))
 
     def drop_schema(self, schema: str) -> None:
         """Drop a schema, whose tables are dropped."""
-        self._run(lambda: self._backend.drop_schema(schema))
+        with self.requiring("DROP", "drop the schema", f"`{schema}`"):
+            self._run(lambda: self._backend.drop_schema(schema))
         self.schemas.pop(schema, None)
         self.forget_catalog(schema)
 

@@ -338,7 +338,7 @@ class Table(QueryExpression):
         key, rest = self.heading.primary_key, self.heading.secondary_attributes
         chunk: list[EncodedRow] = []
         try:
-            with self.connection.requiring("insert into (INSERT)", self.name), transaction:
+            with self.connection.requiring("INSERT", "insert into", self.name), transaction:
                 for chunk in chunks:
                     for columns, group in itertools.groupby(chunk, lambda row: row[0]):
                         statement = insert_rows(dialect, self._quoted, columns, key, rest, mode)
@@ -410,7 +410,7 @@ class Table(QueryExpression):
         key, rest = heading.primary_key, heading.secondary_attributes
         statement = insert_select(dialect, self._quoted, names, key, rest, mode, query.relation)
         try:
-            with self.connection.requiring("insert into (INSERT)", self.name):
+            with self.connection.requiring("INSERT", "insert into", self.name):
                 self.connection.execute(statement)
         except AccessError:
             raise
@@ -469,7 +469,7 @@ class Table(QueryExpression):
         if values:
             statement = update(self.connection.dialect, self._quoted, values, condition)
             try:
-                with self.connection.requiring("update (UPDATE)", self.name):
+                with self.connection.requiring("UPDATE", "update", self.name):
                     self.connection.execute(statement)
             except IntegrityError as error:
                 chunk = [(tuple(values), tuple(values.values()))]

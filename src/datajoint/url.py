@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from .errors import DataJointError
 
@@ -15,7 +15,7 @@ URL_FORMS = (
     "sqlite:///relative.db, sqlite:////absolute/path.db, "
     "mysql://user:password@host:3306/ or postgresql://user:password@host:5432/dbname"
 )
-_PASSWORD = re.compile(r"((?:^|/)[^:/@\s]*:)(?!//)\S*@")
+_PASSWORD = re.compile(r"((?:^|/)[^:/@\s]*:)(?!//).*@", re.DOTALL)
 
 
 def parse_url(url: str) -> dict[str, Any]:
@@ -131,16 +131,32 @@ def resolve(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
     if url := resolved["database.url"]:
         parts = {f"database.{name}": value for name, value in parse_url(url).items()}
         resolved |= {"database.host": "localhost"} | parts
-        resolved |= {name: given[name] for name in given if name in _ACCOUNT}
+        resolved |= {name: given[name] for name in given if name in _GIVEN}
     host, colon, port = (resolved["database.host"] or "").rpartition(":")
     if colon and port.isdigit() and not host.endswith(":"):
         resolved |= {"database.host": host.strip("[]"), "database.port": int(port)}
     return resolved
 
 
-_ACCOUNT = ("database.user", "database.password", "database.use_tls")
+_GIVEN = (
+    "database.user",
+    "database.password",
+    "database.port",
+    "database.name",
+    "database.use_tls",
+)
 
 
 def without_password(text: str) -> str:
     """Hide the password in a URL."""
     return _PASSWORD.sub(r"\1***@", text)
+
+
+def with_password(url: str, password: str) -> str:
+    """Write another password into a URL that has one."""
+    parts = urlsplit(url)
+    account, _, place = parts.netloc.rpartition("@")
+    user, colon, _ = account.partition(":")
+    if not colon:
+        return url
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}").geturl()

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import datajoint as dj
-from conftest import TARGETS
 from servers import Server
 
 from . import university
@@ -48,9 +47,9 @@ class SpareServer:
 
 
 @pytest.fixture(scope="session")
-def spare_server(backend: str) -> Iterator[SpareServer]:
+def spare_server(backend: str, target: Any) -> Iterator[SpareServer]:
     """A server besides the one that tests share; a test leaves it running."""
-    server = type(TARGETS[backend].server)()
+    server = type(target.server)()
     server.start()
     yield SpareServer(backend, server)
     server.stop()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import datajoint as dj
-from conftest import TARGETS
 from datajoint.errors import LostConnectionError
 
 
@@ -305,7 +304,7 @@ def test_a_populate_goes_on_after_a_lost_session(connection, lose, make_schema):
     @schema
     class Source(dj.Lookup):
         definition = "source : int"
-        contents = [(i,) for i in range(3)]
+        contents = ((0,), (1,), (2,))
 
     @schema
     class Result(dj.Computed):
@@ -479,8 +478,8 @@ print(Item.fetch("item").tolist())
 """
 
 
-def test_children_end_as_programs_do(backend, connection, schema_name, tmp_path):
-    options = repr(TARGETS[backend].options(tmp_path))
+def test_children_end_as_programs_do(target, connection, schema_name, tmp_path):
+    options = repr(target.options(tmp_path))
     command = [sys.executable, "-W", "error", "-c", PROGRAM, options, schema_name]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60)
     # A child that ends inside the block leaves it by an exception, as the parent's would.

@@ -47,6 +47,7 @@ LAYERS = [
     "backends.registry",
     "backends.sqlite_functions",
     "backends.sqlite",
+    "backends.postgresql",
     "backends.mysql_drivers",
     "backends.mysql",
     # session

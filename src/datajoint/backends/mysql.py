@@ -129,6 +129,10 @@ class MySQLBackend(Backend):
     def _send(self, statement: bytes) -> Cursor:
         if self._connection is None:
             raise pymysql.InterfaceError(0, "The connection is closed")
+        if len(statement) + OVERHEAD > self._max_packet:  # it would end the session
+            raise DataJointError(
+                f"The statement has {len(statement):,} bytes; {_limit(self._max_packet)}"
+            )
         cursor = self._connection.cursor()
         cursor.execute(statement)
         return cast(Cursor, cursor)
@@ -157,17 +161,25 @@ class MySQLBackend(Backend):
         batch: list[bytes] = []
         size = 0
         for row in rows:
-            literals = list(map(self._literal, row))
-            values = b"(" + b",".join(literals) + b")"
-            if len(values) > largest:
-                raise self._too_large(statement, row, literals)
+            values = self._values(statement, row, largest)
             if batch and size + len(values) > min(largest, BATCH):
-                yield head + b",".join(batch) + tail
+                yield b"".join((head, b"(", b"),(".join(batch), b")", tail))
                 batch, size = [], 0
             batch.append(values)
-            size += len(values) + 1
+            size += len(values) + len("(),")
+            del values  # may be large, as all that is copied here
         if batch:
-            yield head + b",".join(batch) + tail
+            written = b"".join((head, b"(", b"),(".join(batch), b")", tail))
+            batch.clear()
+            yield written
+
+    def _values(self, statement: Insert, row: Sequence[Any], largest: int) -> bytes:
+        """Write the values of a row."""
+        literals = list(map(self._literal, row))
+        values = b",".join(literals)
+        if len(values) + len("()") > largest:
+            raise self._too_large(statement, row, literals)
+        return values
 
     def _too_large(
         self, statement: Insert, row: Sequence[Any], literals: list[bytes]
@@ -176,16 +188,14 @@ class MySQLBackend(Backend):
         size = len(row[position]) if isinstance(row[position], (str, bytes)) else 0
         return DataJointError(
             f"The value of attribute `{statement.columns[position]}` has {size:,} bytes, and its "
-            f"row {sum(map(len, literals)):,} as it is sent; the server takes no more than "
-            f"{self._max_packet:,} (its variable max_allowed_packet, up to 1 GB). Raise it, or "
-            "keep large values in a store"
+            f"row {sum(map(len, literals)):,} as it is sent; {_limit(self._max_packet)}"
         )
 
     def _literal(self, value: Any) -> bytes:
         """Write a value as a literal; bytes are copied, not encoded."""
         if isinstance(value, (bytes, bytearray, memoryview)):
             escaped = bytes(value).replace(b"\\", b"\\\\").replace(b"'", b"\\'")
-            return b"_binary'" + escaped + b"'"
+            return b"_binary'%b'" % escaped
         if isinstance(value, str):
             return self._encoded("'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'")
         write = _LITERALS.get(type(value))
@@ -220,12 +230,15 @@ class MySQLBackend(Backend):
                 f"TLS is required by database.use_tls, but the server at {self._place} does not "
                 f"offer it ({text})"
             )
-        if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+        if isinstance(getattr(error, "original_exception", error), ssl.SSLError):
+            tls = self._options["use_tls"]
+            trusted = [tls[name] for name in ("ca", "capath") if name in tls] if tls else []
             return DataJointError(
-                f"The server at {self._place} is not trusted by database.use_tls, or TLS fails: "
-                f"{text}"
+                f"TLS with the server at {self._place} fails"
+                + (f", with the authorities in {' and '.join(map(repr, trusted))}" * bool(trusted))
+                + f" ({text})"
             )
-        if code == ER.CON_COUNT_ERROR:
+        if code in _TOO_MANY:
             return DataJointError(f"The server at {self._place} has too many connections ({text})")
         if code in (CR.CR_CONN_HOST_ERROR, CR.CR_CONNECTION_ERROR, CR.CR_UNKNOWN_HOST):
             return LostConnectionError(
@@ -345,6 +358,7 @@ class MySQLBackend(Backend):
     def set_password(self, password: str) -> None:
         value = "PASSWORD(%s)" if self._is_mariadb else "%s"
         self.execute(f"SET PASSWORD = {value}", (password,))
+        self._options["password"] = password  # for when the connection is lost
 
 
 # -- connecting -----------------------------------------------------------------------------------
@@ -384,6 +398,13 @@ _LITERALS: Mapping[type, Callable[[Any], str]] = {
 }
 
 
+def _limit(size: int) -> str:
+    return (
+        f"the server takes no more than {size:,} (its variable max_allowed_packet, up to 1 GB). "
+        "Raise it, or keep large values in a store"
+    )
+
+
 def _plain(value: Any) -> Any:
     """Make a value that a user gave for raw SQL one that has a literal."""
     if isinstance(value, (list, tuple, set, frozenset, Mapping)):
@@ -398,9 +419,18 @@ def _plain(value: Any) -> Any:
 
 # -- errors ---------------------------------------------------------------------------------------
 
-_LOST = (0, CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, ER.SERVER_SHUTDOWN, 1927, 4031)
+_LOST = (
+    0,
+    CR.CR_SERVER_GONE_ERROR,
+    CR.CR_SERVER_LOST,
+    CR.CR_SSL_CONNECTION_ERROR,  # how mysqlclient tells it where the connection is encrypted
+    ER.SERVER_SHUTDOWN,
+    1927,  # the session was killed
+    4031,  # it was idle for too long
+)
 _DENIED = (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR, 1698)
 _INSECURE_TRANSPORT = 3159
+_TOO_MANY = (ER.CON_COUNT_ERROR, ER.TOO_MANY_USER_CONNECTIONS, ER.USER_LIMIT_REACHED)
 
 _ERRORS: Mapping[int, type[DataJointError]] = {
     **dict.fromkeys(
@@ -411,6 +441,7 @@ _ERRORS: Mapping[int, type[DataJointError]] = {
             ER.COLUMNACCESS_DENIED_ERROR,
             ER.SPECIFIC_ACCESS_DENIED_ERROR,
             ER.PROCACCESS_DENIED_ERROR,
+            ER.KILL_DENIED_ERROR,
             ER.OPTION_PREVENTS_STATEMENT,  # the server only reads
         ),
         AccessError,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 import pymysql
 from pymysql.constants import CR
@@ -48,19 +50,40 @@ def connect(use_tls: bool | Mapping[str, Any] | None, **options: Any) -> Any:
     if mysqlclient is not None and (use_tls is None or use_tls is False):
         plain = is_socket or use_tls is False
         try:
-            return mysqlclient.connect(ssl_mode="DISABLED" if plain else "REQUIRED", **options)
+            connection = mysqlclient.connect(
+                ssl_mode="DISABLED" if plain else "REQUIRED", **options
+            )
+            _OF_MYSQLCLIENT.add(connection)
+            return connection
         except mysqlclient.MySQLError as error:
-            if error.args[0] != CR.CR_SSL_CONNECTION_ERROR:
+            # The second is told of every refusal before TLS is established; PyMySQL says which.
+            if error.args[0] not in (CR.CR_SSL_CONNECTION_ERROR, CR.CR_CONNECTION_ERROR):
                 raise
+    options["password"] = options["password"].encode()  # PyMySQL would take Latin 1
     return pymysql.connect(**_tls(use_tls, is_socket=is_socket), **options)
 
 
 def abandon(connection: Any) -> None:
     """Let go of a connection of the parent process without a word to the server."""
-    if not isinstance(connection, pymysql.Connection):  # which says goodbye when it is collected
+    if connection in _OF_MYSQLCLIENT:
+        _OF_MYSQLCLIENT.discard(connection)
         nowhere = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nowhere, connection.fileno())
+        with suppress(OSError, *ERRORS):  # it was closed
+            os.dup2(nowhere, connection.fileno())
         os.close(nowhere)
+
+
+#: Those which say goodbye to the server when they are collected, as at the end of a process.
+_OF_MYSQLCLIENT: WeakSet[Any] = WeakSet()
+
+
+def _abandon_all() -> None:
+    for connection in list(_OF_MYSQLCLIENT):
+        abandon(connection)
+
+
+if mysqlclient is not None and hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)
 
 
 def _tls(use_tls: bool | Mapping[str, Any] | None, *, is_socket: bool) -> dict[str, Any]:
@@ -91,7 +114,8 @@ def _tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
         if "cipher" in options:
             context.set_ciphers(options["cipher"])
     except OSError as error:
+        shown = {name: options[name] for name in options if name != "password"}
         raise DataJointError(
-            f"The certificates of database.use_tls cannot be used: {error}"
+            f"The certificates of database.use_tls cannot be used: {shown}: {error}"
         ) from error
     return context

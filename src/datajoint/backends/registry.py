@@ -11,6 +11,12 @@ from .base import Backend
 _BACKENDS = {
     "sqlite": ("datajoint.backends.sqlite", "SQLiteBackend", "apsw", "pip install apsw"),
     "mysql": ("datajoint.backends.mysql", "MySQLBackend", "pymysql", "pip install PyMySQL"),
+    "postgresql": (
+        "datajoint.backends.postgresql",
+        "PostgreSQLBackend",
+        "psycopg",
+        "pip install 'datajoint[postgresql]'",
+    ),
 }
 
 

@@ -453,8 +453,9 @@ def _sql_error(text: str) -> DataJointError:
     """Tell the errors apart that SQLite gives one code: it names their kinds in words only."""
     if text.startswith("no such table"):
         return MissingTableError(text)
-    if text.startswith("no such column"):
+    if text.startswith("no such column") or "has no column named" in text:
         return UnknownAttributeError(text)
     if text.startswith("no such function"):
         return QuerySyntaxError(f"SQLite has {text.replace('such ', '')}")
-    return QuerySyntaxError(text) if "syntax error" in text else QueryError(text)
+    malformed = "syntax error" in text or text == "incomplete input"
+    return QuerySyntaxError(text) if malformed else QueryError(text)

@@ -1151,11 +1151,12 @@ class FragmentGenerator(PostgresGenerator):
     }
 
 
-def _constant(g: FragmentGenerator, node: exp.Expr) -> str:
-    """Write an expression that may be a bare constant, of which GROUP BY makes something else."""
-    if isinstance(node.unnest(), exp.Null):
-        return "CAST(NULL AS text)"
-    return g.sql(node) if _is_string(node.unnest()) else f"({_number(g, node)} + 0)"
+def _is_bare_constant(node: exp.Expr) -> bool:
+    """Tell whether an expression is a constant, of which GROUP BY makes something else."""
+    node = node.unnest()
+    if isinstance(node, exp.Neg):
+        return _is_bare_constant(node.this)
+    return isinstance(node, exp.Null) or (isinstance(node, exp.Literal) and not node.is_string)
 
 
 def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None], condition: bool) -> str:
@@ -1163,8 +1164,9 @@ def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None], conditi
     generator = FragmentGenerator(dialect=Postgres(), unsupported_level=ErrorLevel.IGNORE)
     generator.attribute_types = types
     generator.condition = condition
-    if isinstance(tree.unnest(), (exp.Literal, exp.Neg, exp.Null)) and not condition:
-        return _constant(generator, tree)
+    if not condition and _is_bare_constant(tree):
+        text = generator.generate(tree, copy=False)
+        return "CAST(NULL AS text)" if text == "NULL" else f"({text} + 0)"
     for node in list(tree.walk()):
         plain = not isinstance(node, _TRANSPARENT) and not _is_boolean(generator, node)
         if plain and _is_condition(generator, node):
