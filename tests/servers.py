@@ -614,6 +614,7 @@ class PostgreSQLServer(Server):
             # small in containers besides.
             "dynamic_shared_memory_type": "mmap",
             "logging_collector": "off",
+            "log_line_prefix": "[%p] ",  # for tests that count the statements of a session
         }
         if self.ca is not None:
             settings["ssl"] = "on"

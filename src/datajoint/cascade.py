@@ -211,7 +211,9 @@ def delete_rows(connection: Connection, spec: TableSpec, condition: Condition) -
         nullable = [a for a in foreign_key.child_attributes if spec.heading[a].nullable]
         if nullable:
             condition = key_condition(connection, spec, _select(spec, condition))
-            connection.execute(update(dialect, table, dict.fromkeys(nullable), condition))
+            statement = update(dialect, table, dict.fromkeys(nullable), condition)
+            with connection.requiring("UPDATE", "clear the references within", spec.name):
+                connection.execute(statement)
     required = [
         foreign_key
         for foreign_key in own

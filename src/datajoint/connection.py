@@ -179,6 +179,14 @@ class Connection:
                 raise type(self._broken)(
                     "The transaction was rolled back after an error; nothing can be done in it"
                 ) from self._broken
+            may_reconnect = config["database.reconnect"] if reconnect is None else reconnect
+            if (
+                config["database.reconnect"]
+                and not self._in_transaction
+                and self._backend.has_ended
+            ):  # while it was idle: nothing was sent, so nothing is repeated
+                self._backend.close()
+                self.connect()
             try:
                 return self._call(operation)
             except (LostConnectionError, ConflictError) as error:
@@ -186,7 +194,7 @@ class Connection:
                     raise self._break_transaction(error) from error
                 if isinstance(error, ConflictError):
                     raise
-                if not (config["database.reconnect"] if reconnect is None else reconnect):
+                if not may_reconnect:
                     raise
                 logger.warning("Reconnecting to %s", self._backend.description)
                 self.connect()

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from . import cascade
 from .connection import Connection
 from .declare import TableName
-from .errors import DataJointError, DuplicateError
+from .errors import AccessError, DataJointError, DuplicateError
 from .hash import key_hash
 from .service import LOG, client, insert_row, service_spec
 from .table import Table
@@ -86,7 +87,8 @@ class JobTable(ServiceTable):
         super().__init__(connection, schema, JOBS)
         name = TableName(schema, JOBS)
         if not connection.is_declared(name) and not connection.in_transaction:
-            connection.create_table(service_spec(name, _DEFINITION))
+            with suppress(AccessError):  # whoever may only look finds no jobs
+                connection.create_table(service_spec(name, _DEFINITION))
 
     def reserve(self, table_name: str, key: Mapping[str, Any]) -> bool:
         """Reserve a key.

@@ -38,6 +38,12 @@ from .sql.statements import insert_rows, insert_select, update
 from .utils import get_master, split_full_table_name, user_choice
 
 _CHUNK = 1000
+#: What the modes of an insert may need on one database or another.
+_PRIVILEGES = {
+    "insert": "INSERT",
+    "replace": "INSERT, UPDATE or DELETE",
+    "skip": "INSERT or UPDATE",
+}
 
 
 class Table(QueryExpression):
@@ -336,9 +342,10 @@ class Table(QueryExpression):
         """Insert rows chunk by chunk, and explain why they are refused after they are undone."""
         dialect = self.connection.dialect
         key, rest = self.heading.primary_key, self.heading.secondary_attributes
+        needed = _PRIVILEGES[mode]
         chunk: list[EncodedRow] = []
         try:
-            with self.connection.requiring("INSERT", "insert into", self.name), transaction:
+            with self.connection.requiring(needed, "insert into", self.name), transaction:
                 for chunk in chunks:
                     for columns, group in itertools.groupby(chunk, lambda row: row[0]):
                         statement = insert_rows(dialect, self._quoted, columns, key, rest, mode)
@@ -373,10 +380,11 @@ class Table(QueryExpression):
                     )
                     return found.suggest(advice) if names == primary else found
                 given.add(_folded(key))
-        return error
+        # It was given far before, and the rows given there are undone.
+        return DuplicateError(f"Cannot insert into {self.name}", *error.args)
 
     def _explain_missing_parent(
-        self, chunk: list[EncodedRow], error: IntegrityError
+        self, chunk: list[EncodedRow], error: IntegrityError, action: str = "insert into"
     ) -> IntegrityError:
         """Name the foreign key and the value for which a parent is missing."""
         writer = Writer(self.connection.dialect)
@@ -392,7 +400,7 @@ class Table(QueryExpression):
                 if not self.connection.rows(writer.exists(found))[0][0]:
                     shown = ", ".join(f"{n} = {v!r}" for n, v in zip(names, values, strict=True))
                     return IntegrityError(
-                        f"Cannot insert into {self.name}: its foreign key ({', '.join(child)}) "
+                        f"Cannot {action} {self.name}: its foreign key ({', '.join(child)}) "
                         f"refers to {foreign_key.parent}, which has no entity with {shown}"
                     )
         return error
@@ -408,9 +416,10 @@ class Table(QueryExpression):
         names = [name for name in heading.names if name in query.heading]
         dialect = self.connection.dialect
         key, rest = heading.primary_key, heading.secondary_attributes
-        statement = insert_select(dialect, self._quoted, names, key, rest, mode, query.relation)
+        types = {name: heading.types[name] for name in names}
+        statement = insert_select(dialect, self._quoted, types, key, rest, mode, query.relation)
         try:
-            with self.connection.requiring("INSERT", "insert into", self.name):
+            with self.connection.requiring(_PRIVILEGES[mode], "insert into", self.name):
                 self.connection.execute(statement)
         except AccessError:
             raise
@@ -472,8 +481,11 @@ class Table(QueryExpression):
                 with self.connection.requiring("UPDATE", "update", self.name):
                     self.connection.execute(statement)
             except IntegrityError as error:
-                chunk = [(tuple(values), tuple(values.values()))]
-                raise self._explain_missing_parent(chunk, error) from error.__cause__
+                # A foreign key can share attributes with the primary key.
+                chunk = [(tuple(key | values), tuple((key | values).values()))]
+                raise self._explain_missing_parent(chunk, error, "update") from error.__cause__
+            except DuplicateError as error:
+                raise DuplicateError(f"Cannot update {self.name}", *error.args) from error.__cause__
 
     # -- delete ---------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ Count = Callable[[], list[str]]
 
 
 @contextmanager
-def _sqlite(connection: dj.Connection) -> Iterator[Count]:
+def _sqlite(connection: dj.Connection, target: Any) -> Iterator[Count]:
     statements: list[str] = []
     driver = connection.backend._open
 
@@ -29,7 +29,7 @@ def _sqlite(connection: dj.Connection) -> Iterator[Count]:
 
 
 @contextmanager
-def _mysql(connection: dj.Connection) -> Iterator[Count]:
+def _mysql(connection: dj.Connection, target: Any) -> Iterator[Count]:
     number = connection.connection_id
     connection.query("SET GLOBAL log_output = 'TABLE'")
     connection.query("TRUNCATE mysql.general_log")
@@ -48,19 +48,18 @@ def _mysql(connection: dj.Connection) -> Iterator[Count]:
 
 
 @contextmanager
-def _postgresql(connection: dj.Connection) -> Iterator[Count]:
-    from conftest import TARGETS
-
-    log = TARGETS["postgresql"].server.log
+def _postgresql(connection: dj.Connection, target: Any) -> Iterator[Count]:
+    log = target.server.log
     number = connection.connection_id
-    connection.query("SET log_line_prefix = '[%%p] '")
     connection.query("SET log_statement = 'all'")
     start = log.stat().st_size
 
     def statements() -> list[str]:
         text = log.read_bytes()[start:].decode()
         pattern = rf"^\[{number}\] LOG: +(?:statement|execute [^:]*): (.*)$"
-        return re.findall(pattern, text, re.MULTILINE)
+        found = re.findall(pattern, text, re.MULTILINE)
+        # A statement in a transaction travels with its savepoint, in one message.
+        return [s for s in found if not re.match("(RELEASE )?SAVEPOINT|RELEASE", s)]
 
     yield statements
     connection.query("RESET log_statement")
@@ -70,11 +69,13 @@ COUNTERS: dict[str, Any] = {"sqlite": _sqlite, "mysql": _mysql, "postgresql": _p
 
 
 @pytest.fixture
-def count(backend: str, connection: dj.Connection) -> Callable[[Callable[[], object]], int]:
+def count(
+    backend: str, connection: dj.Connection, target: Any
+) -> Callable[[Callable[[], object]], int]:
     """Count the statements that the server receives from the connection during a call."""
 
     def counted(operation: Callable[[], object]) -> int:
-        with COUNTERS[backend](connection) as statements:
+        with COUNTERS[backend](connection, target) as statements:
             operation()
             received = statements()
         print("\n".join(dict.fromkeys(received)))
@@ -180,5 +181,5 @@ def test_declaring_a_table(make_schema, count, backend):
         """
 
     # is it there, create it, read it (4), note it in the log; SQLite keeps types in tables
-    expected = {"sqlite": 15, "mysql": 7, "postgresql": 8}
+    expected = {"sqlite": 15, "mysql": 7, "postgresql": 6}
     assert count(lambda: schema(Child, context={"Parent": Parent})) == expected[backend]

@@ -32,6 +32,10 @@ LAYERS = [
     "sql.statements",
     "sql.sqlite",
     "sql.mysql",
+    "sql.postgresql_values",
+    "sql.postgresql_dates",
+    "sql.postgresql_functions",
+    "sql.postgresql_fragments",
     "sql.postgresql",
     # model
     "heading",

@@ -73,6 +73,11 @@ class Backend(ABC):
     def is_connected(self) -> bool:
         """Whether the session is open and answers."""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the database has ended the session while it was idle."""
+        return False
+
     @abstractmethod
     def connect(self) -> None:
         """Open the session."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import itemgetter
@@ -9,6 +10,14 @@ from operator import itemgetter
 from ..declare import ForeignKey, TableName, TableSpec
 from ..heading import Attribute, Heading, Index
 from ..sql.dialect import Dialect
+
+
+def is_readable(socket: int) -> bool:
+    """Tell whether there is something to read from an idle session: the news of its end."""
+    try:
+        return bool(select.select([socket], [], [], 0)[0])
+    except ValueError:  # a number too large for select, or a closed socket
+        return False
 
 
 def names(dialect: Dialect, attributes: Iterable[str]) -> str:

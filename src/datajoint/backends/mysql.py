@@ -39,7 +39,7 @@ from ..sql.statements import Insert
 from ..types import AttributeType, column_type, parse_type
 from . import mysql_drivers as drivers
 from .base import Backend, Cursor
-from .catalog import assemble, names, references
+from .catalog import assemble, is_readable, names, references
 
 SQL_MODE = (
     "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,STRICT_ALL_TABLES,"
@@ -98,6 +98,10 @@ class MySQLBackend(Backend):
     @property
     def is_connected(self) -> bool:
         return self._connection is not None and bool(self._connection.open)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.is_connected and is_readable(drivers.socket_of(self._connection))
 
     def connect(self) -> None:
         try:

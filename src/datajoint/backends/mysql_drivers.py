@@ -63,6 +63,14 @@ def connect(use_tls: bool | Mapping[str, Any] | None, **options: Any) -> Any:
     return pymysql.connect(**_tls(use_tls, is_socket=is_socket), **options)
 
 
+def socket_of(connection: Any) -> int:
+    """Return the number of a connection's socket."""
+    if isinstance(connection, pymysql.Connection):
+        connection = connection._sock  # type: ignore[attr-defined]
+    number: int = connection.fileno()
+    return number
+
+
 def abandon(connection: Any) -> None:
     """Let go of a connection of the parent process without a word to the server."""
     if connection in _OF_MYSQLCLIENT:

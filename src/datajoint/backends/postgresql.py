@@ -35,7 +35,8 @@ from ..errors import (
     UnknownAttributeError,
 )
 from ..heading import Attribute
-from ..sql.postgresql import DIALECT, TEXT_COLLATION, TEXT_COLLATION_OPTIONS
+from ..sql.postgresql import DIALECT
+from ..sql.postgresql_values import TEXT_COLLATION, TEXT_COLLATION_OPTIONS
 from ..sql.statements import Insert
 from ..sql.text import literal
 from ..types import AttributeType, column_type, parse_type

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..types import AttributeType
 from .algebra import Condition, Relation
 from .dialect import Dialect
 from .select import Writer
@@ -73,19 +74,30 @@ def insert_rows(
 def insert_select(
     dialect: Dialect,
     table: str,
-    columns: Sequence[str],
+    types: Mapping[str, AttributeType | None],
     key: Sequence[str],
     rest: Sequence[str],
     mode: str,
     relation: Relation,
 ) -> SQL:
-    """Write the statement that inserts the result of a query, within the database."""
+    """Write the statement that inserts the result of a query, within the database.
+
+    Parameters
+    ----------
+    dialect, table, key, rest, mode
+        As for :func:`insert_rows`.
+    types : mapping
+        The attributes that have values, and their types in the table.
+    relation : Relation
+        Has these attributes.
+    """
     before, conflict = dialect.inserts[mode]
-    names = ", ".join(map(dialect.quote, columns))
-    query = Writer(dialect).select(relation, columns)
+    names = ", ".join(map(dialect.quote, types))
+    assigned = ", ".join(dialect.assigned(dialect.quote(n), type_) for n, type_ in types.items())
+    query = Writer(dialect).select(relation, types)
     # The WHERE keeps what follows from being read as a part of a join.
     return SQL(
-        f"{before} {table} ({names}) SELECT * FROM (",
+        f"{before} {table} ({names}) SELECT {assigned} FROM (",
         query,
         ") AS source WHERE TRUE",
         conflict(table, *(list(map(dialect.quote, part)) for part in (key, rest))),
