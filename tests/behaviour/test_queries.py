@@ -1320,7 +1320,7 @@ class TestUnion:
 
     def test_as_restriction(self, unions):
         assert (unions.Latency & (unions.Response.proj() + unions.Latency.proj())).fetch(
-            "scan"
+            "scan", order_by="scan"
         ).tolist() == [1, 3, 4]
         assert_rows(unions.Latency - (unions.Response.proj() + unions.Latency.proj()), [])
 
