@@ -507,7 +507,7 @@ class MariaDBServer(Server):
             f"--datadir={self.data}",
             f"--tmpdir={self.folder}",
             "--innodb-flush-method=nosync",
-            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-log-at-trx-commit=2",
             "--loose-debug-no-sync",
         ]
 

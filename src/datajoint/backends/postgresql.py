@@ -1,14 +1,11 @@
 """PostgreSQL: a DataJoint schema is a schema of one database.
 
-The type of every attribute is kept in the comment of its column, as ``:type:comment``. The schema
-``datajoint`` has what all others share: the collation of texts, and the function that lets
-``auto_increment`` go on after values that were given.
+The schema ``datajoint`` has what all others share: the collation of texts, and the function that
+lets ``auto_increment`` go on after values that were given.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
 import os
 import re
 import struct
@@ -20,28 +17,16 @@ import psycopg
 from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format, TransactionStatus
 
-from ..declare import TableName, TableSpec, default_value
-from ..errors import (
-    AccessError,
-    ConflictError,
-    DataJointError,
-    DuplicateError,
-    IntegrityError,
-    LostConnectionError,
-    MissingAttributeError,
-    MissingTableError,
-    QueryError,
-    QuerySyntaxError,
-    UnknownAttributeError,
-)
-from ..heading import Attribute
+from ..declare import TableName, TableSpec
+from ..errors import AccessError, DataJointError, LostConnectionError, QueryError
 from ..sql.postgresql import DIALECT
-from ..sql.postgresql_values import TEXT_COLLATION, TEXT_COLLATION_OPTIONS
 from ..sql.statements import Insert
 from ..sql.text import literal
-from ..types import AttributeType, column_type, parse_type
 from .base import Backend, Cursor
-from .catalog import assemble, names, references
+from .catalog import assemble
+from .postgresql_catalog import COLUMNS, FOREIGN_KEYS, INDEXES, read_attribute
+from .postgresql_ddl import SHARED, check_name, create_statements
+from .postgresql_errors import connect_explanation, statement_error
 
 #: The port of the configuration's default, which is MySQL's.
 OTHER_PORT, PORT = 3306, 5432
@@ -50,8 +35,6 @@ CONNECT_SECONDS = 10
 LARGE = 2**11
 #: Bytes that a row can have, with some space for what the protocol adds.
 LARGEST = 2**30 - 2**16
-#: Bytes in a name.
-NAME_SIZE = 63
 
 quote = DIALECT.quote
 _Values = Sequence[Any] | Mapping[str, Any]
@@ -222,14 +205,13 @@ class PostgreSQLBackend(Backend):
         )
         if lost or (code or "").startswith(("08", "57P")):
             return LostConnectionError(f"The connection to {self.description} was lost: {error}")
-        return _statement_error(code or "", error)
+        return statement_error(code or "", error)
 
     def _connect_error(self, error: psycopg.Error) -> DataJointError:
         """Explain a failure to connect: the driver gives no code, but only the server's words."""
         text = str(error).strip()
-        found = (case[1:] for case in _CONNECT_ERRORS if re.search(case[0], text))
         password = error.pgconn is not None and error.pgconn.used_password
-        class_, explanation = next(found, _REFUSED if password else _UNCLEAR)
+        class_, explanation = connect_explanation(text, password)
         explanation = explanation.format(
             server=f"server at {self._place}",
             user=self._options["user"],
@@ -275,7 +257,7 @@ class PostgreSQLBackend(Backend):
         self._run(f"SELECT pg_advisory_xact_lock(hashtextextended({key}, 0))", *statements)
 
     def create_schema(self, schema: str) -> None:
-        _check_name(schema, "schema")
+        check_name(schema, "schema")
         self._prepare_database()
         self._create(schema, f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
 
@@ -289,7 +271,7 @@ class PostgreSQLBackend(Backend):
         )
         try:
             if not self.execute(query).fetchall():
-                self._create("", *_SHARED)
+                self._create("", *SHARED)
         except psycopg.errors.InsufficientPrivilege as error:
             raise AccessError(
                 f"The user {self._options['user']!r} may not prepare the database "
@@ -310,14 +292,14 @@ class PostgreSQLBackend(Backend):
         where, values = "n.nspname = %s::text AND c.relkind IN ('r', 'p', 'f')", [schema]
         if table is not None:
             where, values = f"{where} AND c.relname = %s::text", [schema, table]
-        columns = self.execute(_COLUMNS.format(where), values).fetchall()
+        columns = self.execute(COLUMNS.format(where), values).fetchall()
         if not columns:
             return {}
-        indexes = self.execute(_INDEXES.format(where), values).fetchall()
-        foreign_keys = self.execute(_FOREIGN_KEYS.format(where), values).fetchall()
+        indexes = self.execute(INDEXES.format(where), values).fetchall()
+        foreign_keys = self.execute(FOREIGN_KEYS.format(where), values).fetchall()
         return assemble(
             schema,
-            ((table, _attribute(*column)) for table, _, *column in columns),
+            ((table, read_attribute(*column)) for table, _, *column in columns),
             indexes,
             (
                 (table, str(number), TableName(parent_schema, parent), child, key)
@@ -488,376 +470,3 @@ def _check_sizes(statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
 
 def _too_large(what: str) -> str:
     return f"{what}; PostgreSQL takes up to {LARGEST:,}. Keep large values in a store"
-
-
-# -- what all schemas share -----------------------------------------------------------------------
-
-_SHARED = (
-    'CREATE SCHEMA IF NOT EXISTS "datajoint"',
-    'GRANT USAGE ON SCHEMA "datajoint" TO PUBLIC',
-    f"CREATE COLLATION IF NOT EXISTS {TEXT_COLLATION} ({TEXT_COLLATION_OPTIONS})",
-    # As on MySQL: after a value that was given, the next one is larger.
-    """CREATE OR REPLACE FUNCTION "datajoint"."continue_sequence"() RETURNS trigger
-LANGUAGE plpgsql AS $$
-DECLARE
-    largest bigint;
-BEGIN
-    EXECUTE format('SELECT max(%I) FROM inserted', TG_ARGV[1]) INTO largest;
-    IF largest > coalesce(pg_sequence_last_value(TG_ARGV[0]::regclass), 0) THEN
-        PERFORM setval(TG_ARGV[0]::regclass, largest);
-    END IF;
-    RETURN NULL;
-END $$""",
-)
-
-
-# -- definitions of tables ------------------------------------------------------------------------
-
-#: Ends the names of indexes that exist only to make foreign keys fast.
-_FOREIGN_KEY_INDEX = " (foreign key)"
-
-
-def create_statements(spec: TableSpec) -> list[str]:
-    """Write the statements that create a table with its indexes and comments.
-
-    The names of what belongs to it have a space, so that none is ever the name of a table.
-    """
-    _check_name(spec.name.table, "table")
-    heading, table = spec.heading, DIALECT.table(spec.name.schema, spec.name.table)
-    sequence = DIALECT.table(spec.name.schema, _short(spec.name.table, " sequence"))
-    clauses = [_column(attribute, sequence) for attribute in heading.all_attributes]
-    key = quote(_short(spec.name.table, " key"))
-    clauses.append(f"CONSTRAINT {key} PRIMARY KEY ({names(DIALECT, heading.primary_key)})")
-    clauses += [
-        f"{references(DIALECT, foreign_key)} ON UPDATE CASCADE" for foreign_key in spec.foreign_keys
-    ]
-    create = f"CREATE TABLE {table} (\n  " + ",\n  ".join(clauses) + "\n)"
-    counted = [attribute.name for attribute in heading.all_attributes if attribute.autoincrement]
-    return [
-        *(f"CREATE SEQUENCE {sequence}" for _ in counted),
-        create,
-        *(f"COMMENT ON TABLE {table} IS {literal(c)}" for c in (heading.comment,) if c),
-        *(_comment(table, attribute) for attribute in heading.all_attributes),
-        *_indexes(spec, table),
-        *(statement for name in counted for statement in _counting(table, sequence, name)),
-    ]
-
-
-def _counting(table: str, sequence: str, attribute: str) -> list[str]:
-    """Write what makes an attribute go on after values that were given, for all who insert."""
-    arguments = f"{literal(sequence)}, {literal(attribute)}"
-    return [
-        f"ALTER SEQUENCE {sequence} OWNED BY {table}.{quote(attribute)}",
-        f"GRANT ALL ON SEQUENCE {sequence} TO PUBLIC",
-        f"CREATE TRIGGER continue_sequence AFTER INSERT ON {table} "
-        "REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT "
-        f'EXECUTE FUNCTION "datajoint"."continue_sequence"({arguments})',
-    ]
-
-
-def _indexes(spec: TableSpec, table: str) -> Iterator[str]:
-    """Write the indexes; the key of a parent is searched for the children of each of its rows."""
-    covered = [tuple(spec.heading.primary_key)]
-    for index in spec.heading.secondary_indexes:
-        name = _short(spec.name.table, f" {len(covered)}")
-        unique = "UNIQUE " if index.unique else ""
-        columns = names(DIALECT, index.attributes)
-        yield f"CREATE {unique}INDEX {quote(name)} ON {table} ({columns})"
-        covered.append(index.attributes)
-    for foreign_key in spec.foreign_keys:
-        attributes = foreign_key.child_attributes
-        if not any(index[: len(attributes)] == attributes for index in covered):
-            name = _short(spec.name.table, f" {len(covered)}{_FOREIGN_KEY_INDEX}")
-            yield f"CREATE INDEX {quote(name)} ON {table} ({names(DIALECT, attributes)})"
-            covered.append(attributes)
-
-
-def _column(attribute: Attribute, sequence: str) -> str:
-    _check_name(attribute.name, "attribute")
-    type_ = attribute.attribute_type
-    assert type_ is not None
-    storage = DIALECT.storage[type_.category]
-    name = quote(attribute.name)
-    not_null = "" if attribute.nullable else " NOT NULL"
-    default = f" DEFAULT nextval({literal(sequence)})" if attribute.autoincrement else ""
-    check = storage.check(type_, name)  # which NULL passes
-    if check:
-        check = f" CONSTRAINT {quote(_short(f'{attribute.name} : {type_}', ''))} CHECK ({check})"
-    return f"{name} {storage.declaration(type_)}{not_null}{default or _default(attribute)}{check}"
-
-
-def _default(attribute: Attribute) -> str:
-    default, type_ = attribute.default, attribute.attribute_type
-    if default is None or default == "null":
-        return ""
-    if default.upper().startswith("CURRENT_TIMESTAMP"):
-        digits = getattr(type_, "digits", 0)
-        if digits:
-            return f" DEFAULT CAST(statement_timestamp() AS timestamp({digits}) with time zone)"
-        return " DEFAULT date_trunc('second', statement_timestamp())"
-    value = DIALECT.encode(default_value(default), type_)
-    if isinstance(value, dt.timedelta):
-        value = f"{value // dt.timedelta(microseconds=1)} microseconds"
-    return f" DEFAULT {literal(str(value))}"
-
-
-def _comment(table: str, attribute: Attribute) -> str:
-    comment = literal(f":{attribute.type}:{attribute.comment}")
-    return f"COMMENT ON COLUMN {table}.{quote(attribute.name)} IS {comment}"
-
-
-def _check_name(name: str, what: str) -> None:
-    size = len(name.encode())
-    if size > NAME_SIZE:
-        raise DataJointError(
-            f"The name of the {what} `{name}` has {size} bytes; on PostgreSQL it can have "
-            f"{NAME_SIZE}"
-        )
-
-
-def _short(name: str, suffix: str) -> str:
-    """Append to a name; what is too long for a name ends in its hash."""
-    if len((name + suffix).encode()) <= NAME_SIZE:
-        return name + suffix
-    digest = "~" + hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()[:8]
-    room = NAME_SIZE - len((digest + suffix).encode())
-    return name.encode()[:room].decode(errors="ignore") + digest + suffix
-
-
-# -- tables as the server knows them --------------------------------------------------------------
-
-_FROM = "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
-
-_COLUMNS = (
-    "SELECT c.relname::text, coalesce(t.description, ''), a.attname::text, "
-    "format_type(a.atttypid, a.atttypmod), p.oid IS NOT NULL, a.attnotnull, "
-    "a.attidentity <> '', pg_get_expr(d.adbin, d.adrelid), coalesce(m.description, '') "
-    + _FROM
-    + "JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
-    "LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum "
-    "LEFT JOIN pg_constraint AS p ON p.conrelid = c.oid AND p.contype = 'p' "
-    "AND a.attnum = ANY (p.conkey) "
-    "LEFT JOIN pg_description AS t ON t.classoid = 'pg_class'::regclass AND t.objoid = c.oid "
-    "AND t.objsubid = 0 "
-    "LEFT JOIN pg_description AS m ON m.classoid = 'pg_class'::regclass AND m.objoid = c.oid "
-    "AND m.objsubid = a.attnum "
-    "WHERE {} ORDER BY c.relname, a.attnum"
-)
-#: Those of attributes only, on all rows.
-_INDEXES = (
-    "SELECT c.relname::text, x.relname::text, i.indisunique, a.attname::text "
-    + _FROM
-    + "JOIN pg_index AS i ON i.indrelid = c.oid AND NOT i.indisprimary AND i.indisvalid "
-    "AND i.indexprs IS NULL AND i.indpred IS NULL "
-    "JOIN pg_class AS x ON x.oid = i.indexrelid "
-    "CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attribute, position) "
-    "JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attribute "
-    f"WHERE {{}} AND right(x.relname, {len(_FOREIGN_KEY_INDEX)}) <> '{_FOREIGN_KEY_INDEX}' "
-    "AND k.position <= i.indnkeyatts ORDER BY c.relname, i.indexrelid, k.position"
-)
-_FOREIGN_KEYS = (
-    "SELECT c.relname::text, f.oid::bigint, s.nspname::text, r.relname::text, a.attname::text, "
-    "b.attname::text "
-    + _FROM
-    + "JOIN pg_constraint AS f ON f.conrelid = c.oid AND f.contype = 'f' "
-    "JOIN pg_class AS r ON r.oid = f.confrelid JOIN pg_namespace AS s ON s.oid = r.relnamespace "
-    "CROSS JOIN unnest(f.conkey, f.confkey) AS k (child, parent) "
-    "JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.child "
-    "JOIN pg_attribute AS b ON b.attrelid = r.oid AND b.attnum = k.parent "
-    "WHERE {} ORDER BY c.relname, f.oid, b.attnum"
-)
-
-_MARKER = re.compile(r""":((?:[^:'"]|'[^']*'|"[^"]*")+):(.*)""", re.DOTALL)
-_NOW = re.compile(r"statement_timestamp\(\)|now\(\)|current_timestamp|localtimestamp", re.I)
-_CONSTANT = re.compile(r"(?:'((?:[^']|'')*)'|([^':(]+))(?:::.*)?", re.DOTALL)
-
-
-def _attribute(
-    name: str,
-    sql_type: str,
-    in_key: bool,
-    not_null: bool,
-    identity: bool,
-    expression: str | None,
-    comment: str,
-) -> Attribute:
-    marker = _MARKER.fullmatch(comment)
-    type_ = column_type(marker[1] if marker else _guess_type(sql_type))
-    counts = identity or (expression or "").startswith("nextval(")
-    default = None if counts or expression is None else _default_of(expression, type_)
-    return Attribute(
-        name,
-        type_,
-        in_key,
-        not not_null,
-        default if not_null else "null",
-        marker[2] if marker else comment,
-        counts,
-    )
-
-
-def _default_of(expression: str, type_: AttributeType) -> str | None:
-    """Bring a default into the form of a definition."""
-    if _NOW.search(expression):
-        digits = getattr(type_, "digits", 0)
-        return f"CURRENT_TIMESTAMP({digits})" if digits else "CURRENT_TIMESTAMP"
-    match = _CONSTANT.fullmatch(expression)
-    if match is None:  # an expression, which the server computes
-        return None
-    value = match[2] if match[1] is None else match[1].replace("''", "'")
-    if type_.numeric:
-        return {"true": "1", "false": "0"}.get(value.lower(), value)
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-_TYPES: Mapping[str, str] = {
-    "integer": "int",
-    "real": "float",
-    "double precision": "double",
-    "numeric": "double",
-    "boolean": "bool",
-    "text": "varchar(65535)",
-    "character varying": "varchar(65535)",
-    "bytea": "longblob",
-    "timestamp without time zone": "datetime(6)",
-    "timestamp with time zone": "timestamp(6)",
-    "interval": "time(6)",
-}
-
-
-def _guess_type(sql_type: str) -> str:
-    """Choose a type for a column of a table that was not declared by this package."""
-    if sql_type in _TYPES:
-        return _TYPES[sql_type]
-    for pattern, type_ in (
-        (r"character varying(\(\d+\))", "varchar"),
-        (r"character(\(\d+\))", "char"),
-        (r"numeric(\(\d+,\d+\))", "decimal"),
-        (r"timestamp(\(\d\)) without time zone", "datetime"),
-        (r"timestamp(\(\d\)) with time zone", "timestamp"),
-        (r"interval(\(\d\))", "time"),
-    ):
-        match = re.fullmatch(pattern, sql_type)
-        if match:
-            with suppress(DataJointError):  # longer than any of ours
-                return str(parse_type(type_ + match[1]))
-    return sql_type
-
-
-# -- errors ---------------------------------------------------------------------------------------
-
-_Explanation = tuple[type[DataJointError], str]
-_REFUSED: _Explanation = (
-    AccessError,
-    "The {server} refuses the user {user!r}: the password or the name is wrong",
-)
-_UNCLEAR: _Explanation = (DataJointError, "Cannot connect to the {server} as {user!r}")
-
-#: What the text of a failure to connect says → its class, and an explanation of it. Servers that
-#: speak other languages than English have the last resorts above.
-_CONNECT_ERRORS: tuple[tuple[str, type[DataJointError], str], ...] = (
-    (
-        r"password authentication failed|no password supplied|authentication failed for user|"
-        r"role \".*\" (does not exist|is not permitted)",
-        *_REFUSED,
-    ),
-    (
-        r"no encryption|SSL off",
-        AccessError,
-        "The {server} does not admit the user {user!r} from here without TLS: leave "
-        "database.use_tls unset, or set it to True",
-    ),
-    (
-        r"no pg_hba.conf entry|pg_hba.conf rejects",
-        AccessError,
-        "The {server} does not admit the user {user!r} to the database {database!r} from "
-        "this machine",
-    ),
-    (
-        r"database \".*\" does not exist",
-        DataJointError,
-        "The {server} has no database {database!r}: set database.name, or let the server's "
-        "administrator create it",
-    ),
-    (
-        r"permission denied for database",
-        AccessError,
-        "The {server} does not admit the user {user!r} to the database {database!r}",
-    ),
-    (
-        r"does not support SSL",
-        DataJointError,
-        "TLS is required by database.use_tls, but the {server} does not offer it",
-    ),
-    (
-        r"(certificate|key) file",
-        DataJointError,
-        "The certificates of database.use_tls cannot be used: see that the files are what they "
-        "should be",
-    ),
-    (
-        r"certificate|SSL error",
-        DataJointError,
-        "TLS with the {server} fails with database.use_tls = {tls}",
-    ),
-    (
-        r"too many clients|too many connections|remaining connection slots|connection limit",
-        DataJointError,
-        "The {server} has too many connections",
-    ),
-    (r"starting up|shutting down|recovery mode", LostConnectionError, "The {server} is not ready"),
-    (
-        r"timeout expired|timed out",
-        LostConnectionError,
-        "The {server} does not answer: check database.host, and firewalls between here and there",
-    ),
-    (
-        r"refused|resolve host|translate host name|No such file|No route|unreachable|"
-        r"Connection reset|closed the connection",
-        LostConnectionError,
-        "There is no database {server}. Check database.host and database.port, and that it runs",
-    ),
-)
-
-_ERRORS: Mapping[str, type[DataJointError]] = {
-    "23505": DuplicateError,
-    "23503": IntegrityError,
-    "23001": IntegrityError,
-    "23502": MissingAttributeError,
-    "25006": AccessError,
-    "42501": AccessError,
-    "42P01": MissingTableError,
-    "42703": UnknownAttributeError,
-    **dict.fromkeys(("42601", "42883", "42803", "42804", "42702", "42P18"), QuerySyntaxError),
-    **dict.fromkeys(("40001", "40P01", "55P03"), ConflictError),
-}
-#: Codes, or the classes that they begin with → what the error is about.
-_EXPLANATIONS: Mapping[str, str] = {
-    "23505": "Duplicate entry for {table}",
-    "23503": "A foreign key of {table} fails",
-    "23502": "No value for attribute `{column}` of {table}, which has no default",
-    "23514": "A value does not fit its attribute `{constraint}` of {table}",
-    "22": "A value does not fit",
-    "25006": "The database can only be read",
-    "3F000": "There is no such schema",
-    "40": "Others hold or changed rows that the statement needs",
-    "55P03": "Others hold or changed rows that the statement needs",
-    "57014": "The statement was cancelled",
-    "53100": "The disk of the server is full",
-    "54": "The statement is beyond the limits of the server",
-}
-
-
-def _statement_error(code: str, error: psycopg.Error) -> DataJointError:
-    """Make the error for a statement that the server refused."""
-    diag = error.diag
-    explanation = _EXPLANATIONS.get(code) or _EXPLANATIONS.get(code[:2], "")
-    explanation = explanation.format(
-        table=f"`{diag.schema_name}`.`{diag.table_name}`",
-        column=diag.column_name,
-        constraint=diag.constraint_name,
-    )
-    said = ": ".join(filter(None, (diag.message_primary, diag.message_detail, diag.message_hint)))
-    text = ": ".join(filter(None, (explanation, said or str(error))))
-    return _ERRORS.get(code, QueryError)(text)

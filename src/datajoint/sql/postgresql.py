@@ -12,13 +12,7 @@ from typing import Any
 from ..types import AttributeType, Blob, Enum, Float, Integer, String
 from .dialect import Dialect, Storage
 from .postgresql_fragments import translate
-from .postgresql_values import (
-    KINDS,
-    TEXT_COLLATION,
-    leading_number,
-    read_duration,
-    read_moment,
-)
+from .postgresql_values import KINDS, TEXT_COLLATION, leading_number, read_duration, read_moment
 from .text import SQL, Param, join, literal
 
 # -- types ----------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 
 
 def unit_of(node: Any) -> str:
+    """Find the unit of an interval, in the singular."""
     unit = node.args.get("unit")
     name = unit.name if isinstance(unit, exp.Expr) else str(unit or "DAY")
     return name.upper().removesuffix("S")

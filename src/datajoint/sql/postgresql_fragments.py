@@ -12,14 +12,11 @@ from sqlglot.errors import ErrorLevel
 from ..types import AttributeType
 from . import postgresql_dates as dates
 from . import postgresql_functions as functions
-from .postgresql_values import (
-    FragmentGenerator,
-    Writer,
-    from_template,
-)
-
+from .postgresql_values import FragmentGenerator, Writer, from_template
 
 # -- truth ----------------------------------------------------------------------------------------
+
+
 class _NonZero(exp.Unary, exp.Predicate):
     """The truth of a value that is no boolean."""
 

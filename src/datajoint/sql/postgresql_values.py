@@ -1,4 +1,4 @@
-"""The SQL of PostgreSQL: values in fragments, written as values of the kind that MySQL takes them for.
+"""The SQL of PostgreSQL: kinds of values in fragments, and how one is written as another.
 
 Texts have a collation of DataJoint's own, which the backend creates: it compares without regard to
 case and accents, as MySQL does. Such a collation serves comparisons and orders, but neither LIKE
@@ -56,6 +56,7 @@ _TIME = parse_type("time(6)")
 
 
 def type_of(g: FragmentGenerator, node: exp.Expr) -> AttributeType | None:
+    """Infer the type of a value."""
     return infer(node, g.attribute_types)
 
 
@@ -66,6 +67,7 @@ def kind_of(g: FragmentGenerator, node: exp.Expr) -> str:
 
 
 def is_string(node: exp.Expr) -> bool:
+    """Tell whether a node is a text between quotes."""
     return isinstance(node, exp.Literal) and bool(node.is_string)
 
 
@@ -76,12 +78,14 @@ def enclosed(g: FragmentGenerator, node: exp.Expr) -> str:
 
 
 def leading_number(text: str) -> decimal.Decimal:
+    """Read the number that a text begins with, or zero."""
     match = re.match(_LEADING_NUMBER, text, re.ASCII | re.DOTALL)
     sign, digits = match.groups() if match else ("", "")
     return decimal.Decimal(f"{sign}0{digits or ''}")
 
 
 def read_moment(text: str) -> dt.datetime | None:
+    """Read a date or a datetime; None when a text is neither."""
     try:
         return to_datetime(text)
     except ValueError:
@@ -89,6 +93,7 @@ def read_moment(text: str) -> dt.datetime | None:
 
 
 def read_duration(text: str) -> dt.timedelta | None:
+    """Read a time; None when a text is none."""
     try:
         duration: dt.timedelta = _TIME.encode(text)
     except ValueError:
@@ -139,15 +144,18 @@ def as_number(g: FragmentGenerator, node: exp.Expr) -> str:
 
 
 def as_integer(g: FragmentGenerator, node: exp.Expr) -> str:
+    """Write a value as an integer."""
     number = as_number(g, node)
     return number if number.isdigit() else f"CAST({number} AS integer)"
 
 
 def as_double(g: FragmentGenerator, node: exp.Expr) -> str:
+    """Write a value as a number of double precision."""
     return f"CAST({as_number(g, node)} AS double precision)"
 
 
 def as_numeric(g: FragmentGenerator, node: exp.Expr) -> str:
+    """Write a value as a decimal."""
     return f"CAST({as_number(g, node)} AS numeric)"
 
 
@@ -189,6 +197,7 @@ def _matched(g: FragmentGenerator, node: exp.Expr, pattern: str) -> str:
 
 
 def as_moment(g: FragmentGenerator, node: exp.Expr) -> str:
+    """Write a value as a date with a time."""
     kind, constant = kind_of(g, node), constant_text(node)
     if constant is not None:
         return _moment_literal(read_moment(constant))
@@ -201,12 +210,14 @@ def as_moment(g: FragmentGenerator, node: exp.Expr) -> str:
 
 
 def as_date(g: FragmentGenerator, node: exp.Expr) -> str:
+    """Write a value as a date."""
     if constant_text(node) == "0000-01-01":  # in what the parser makes of to_days()
         return "DATE '0001-01-02 BC'"
     return g.sql(node) if kind_of(g, node) == "date" else f"CAST({as_moment(g, node)} AS date)"
 
 
 def as_duration(g: FragmentGenerator, node: exp.Expr) -> str:
+    """Write a value as a time, which on MySQL is a duration."""
     kind, constant = kind_of(g, node), constant_text(node)
     if constant is not None:
         duration = read_duration(constant)
@@ -222,6 +233,7 @@ def as_duration(g: FragmentGenerator, node: exp.Expr) -> str:
 
 
 def is_duration(g: FragmentGenerator, node: exp.Expr) -> bool:
+    """Tell whether a value is a time, or a text that may be one."""
     constant = constant_text(node)
     if constant is not None:
         return read_moment(constant) is None
