@@ -148,6 +148,8 @@ class AutoPopulate(Table):
         if order not in _ORDERS:
             raise DataJointError(f"`order` is one of {', '.join(_ORDERS)}, not {order!r}")
         jobs = JobTable(self.connection, self.target.name.schema) if reserve_jobs else None
+        if jobs is not None:
+            jobs.declare()
         if keys is not None:
             pending = list(keys)
         elif jobs is None:

@@ -170,8 +170,14 @@ class Connection:
                 self._backend.close()
             raise mapped from error
 
-    def _run(self, operation: Callable[[], _Result], reconnect: bool | None = None) -> _Result:
-        """Run an operation; reconnect and repeat it once if the connection was lost before."""
+    def _run(
+        self,
+        operation: Callable[[], _Result],
+        reconnect: bool | None = None,
+        *,
+        repeat: bool = True,
+    ) -> _Result:
+        """Run an operation; reconnect and, if it may be done twice, repeat it after a loss."""
         with self._lock:
             if self._leave_parent():
                 self._backend.connect()
@@ -179,14 +185,10 @@ class Connection:
                 raise type(self._broken)(
                     "The transaction was rolled back after an error; nothing can be done in it"
                 ) from self._broken
-            may_reconnect = config["database.reconnect"] if reconnect is None else reconnect
-            if (
-                config["database.reconnect"]
-                and not self._in_transaction
-                and self._backend.has_ended
-            ):  # while it was idle: nothing was sent, so nothing is repeated
-                self._backend.close()
-                self.connect()
+            if reconnect is None:
+                reconnect = config["database.reconnect"]
+            if reconnect and not self._in_transaction and not self._is_usable():
+                self._reconnect()  # nothing was sent yet, so nothing is repeated
             try:
                 return self._call(operation)
             except (LostConnectionError, ConflictError) as error:
@@ -194,11 +196,18 @@ class Connection:
                     raise self._break_transaction(error) from error
                 if isinstance(error, ConflictError):
                     raise
-                if not may_reconnect:
+                if not (reconnect and repeat):
                     raise
-                logger.warning("Reconnecting to %s", self._backend.description)
-                self.connect()
+                self._reconnect()
                 return self._call(operation)
+
+    def _is_usable(self) -> bool:
+        return self._backend.is_connected and not self._backend.has_ended
+
+    def _reconnect(self) -> None:
+        logger.warning("Reconnecting to %s", self._backend.description)
+        self._backend.close()
+        self.connect()
 
     def _break_transaction(self, error: DataJointError) -> DataJointError:
         """Note that the transaction is over for the database, and make the error that says so.
@@ -263,12 +272,12 @@ class Connection:
         """Run a statement and count the rows that it changes; it is never done twice."""
         text, values = statement.compile(self.dialect.placeholder)
         logger.debug("%s", text)
-        return self._run(lambda: self._backend.execute(text, values).rowcount, reconnect=False)
+        return self._run(lambda: self._backend.execute(text, values).rowcount, repeat=False)
 
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows of values."""
         logger.debug("%s", statement.text)
-        self._run(lambda: self._backend.insert(statement, rows), reconnect=False)
+        self._run(lambda: self._backend.insert(statement, rows), repeat=False)
 
     # -- transactions -------------------------------------------------------------------------
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from . import cascade
 from .connection import Connection
-from .declare import TableName
-from .errors import AccessError, DataJointError, DuplicateError
+from .errors import DataJointError, DuplicateError
 from .hash import key_hash
 from .service import LOG, client, insert_row, service_spec
 from .table import Table
@@ -85,10 +83,17 @@ class JobTable(ServiceTable):
 
     def __init__(self, connection: Connection, schema: str) -> None:
         super().__init__(connection, schema, JOBS)
-        name = TableName(schema, JOBS)
-        if not connection.is_declared(name) and not connection.in_transaction:
-            with suppress(AccessError):  # whoever may only look finds no jobs
-                connection.create_table(service_spec(name, _DEFINITION))
+
+    def declare(self, context: object = None) -> None:
+        """Create the table, unless it exists.
+
+        Raises
+        ------
+        AccessError
+            When the user may not create it.
+        """
+        if not self.is_declared and not self.connection.in_transaction:
+            self.connection.create_table(service_spec(self.name, _DEFINITION))
 
     def reserve(self, table_name: str, key: Mapping[str, Any]) -> bool:
         """Reserve a key.

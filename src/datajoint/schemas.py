@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from contextlib import suppress
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -228,7 +229,10 @@ class Schema:
     @property
     def jobs(self) -> JobTable:
         """The jobs of the schema (manual 9.5.1)."""
-        return JobTable(self.connection, self._name())
+        jobs = JobTable(self.connection, self._name())
+        with suppress(AccessError):  # whoever may only look finds none
+            jobs.declare()
+        return jobs
 
     @property
     def log(self) -> Log:

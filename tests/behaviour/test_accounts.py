@@ -949,7 +949,7 @@ class TestReader:
             lambda t: t.Subject.insert1((1, "rat", 1.0), replace=True),
             "insert into",
             "subject",
-            "INSERT",
+            "INSERT, UPDATE or DELETE",
         ),
         "insert a query": (
             lambda t: t.Subject.insert(t.Subject & {"subject": 1}),

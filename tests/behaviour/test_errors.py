@@ -105,7 +105,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], type[DataJointError], str]] = {
     "update1: no parent": (
         lambda lab: lab.Session.update1({"subject": 1, "session": 1, "control": 9}),
         IntegrityError,
-        "Cannot insert into {session}: its foreign key (control) refers to {subject}, which has "
+        "Cannot update {session}: its foreign key (control) refers to {subject}, which has "
         "no entity with subject = 9",
     ),
     "update1: an unknown attribute": (

@@ -1,5 +1,8 @@
 """Faults that were found by trying to break the package, each with the case that showed it."""
 
+import datetime as dt
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -182,3 +185,48 @@ def test_a_fractional_default_of_an_integer(declare):
 
 def test_classes_have_an_html_preview(declare):
     assert "<table" in declare("id : int")._repr_html_()
+
+
+def test_a_query_is_inserted_into_attributes_of_other_types(schema):
+    """The values that a query computes become those of the types of the table."""
+
+    @schema
+    class Source(dj.Manual):
+        definition = """
+        i : int
+        ---
+        day : varchar(20)
+        x : double
+        """
+
+    @schema
+    class Target(dj.Manual):
+        definition = """
+        i : bigint
+        ---
+        flag : bool
+        day : date
+        x : decimal(6,2)
+        """
+
+    Source.insert([(1, "2020-02-03", 1.25), (-1, "2021-02-03", -2.5)])
+    Target.insert(Source.proj("day", "x", flag="i > 0"))
+    assert Target.fetch(as_dict=True, order_by="i") == [
+        {"i": -1, "flag": 0, "day": dt.date(2021, 2, 3), "x": Decimal("-2.50")},
+        {"i": 1, "flag": 1, "day": dt.date(2020, 2, 3), "x": Decimal("1.25")},
+    ]
+
+
+def test_an_idle_session_that_was_ended_is_no_error_for_an_insert(connect, connection, schema):
+    @schema
+    class Item(dj.Manual):
+        definition = "item : int"
+
+    if connection.backend.has_accounts:
+        connect().kill(connection.connection_id)
+        while not connection.backend.has_ended:
+            pass  # until the news arrives
+    else:
+        connection.close()
+    Item.insert1((1,))
+    assert len(Item()) == 1

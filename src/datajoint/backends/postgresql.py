@@ -23,7 +23,7 @@ from ..sql.postgresql import DIALECT
 from ..sql.statements import Insert
 from ..sql.text import literal
 from .base import Backend, Cursor
-from .catalog import assemble
+from .catalog import assemble, is_readable
 from .postgresql_catalog import COLUMNS, FOREIGN_KEYS, INDEXES, read_attribute
 from .postgresql_ddl import SHARED, check_name, create_statements
 from .postgresql_errors import connect_explanation, statement_error
@@ -80,6 +80,14 @@ class PostgreSQLBackend(Backend):
     @property
     def is_connected(self) -> bool:
         return self._connection is not None and not self._connection.closed
+
+    @property
+    def has_ended(self) -> bool:
+        return (
+            self._connection is not None
+            and not self._connection.closed
+            and is_readable(self._connection.fileno())
+        )
 
     def connect(self) -> None:
         if not psycopg.Pipeline.is_supported():

@@ -189,6 +189,16 @@ def _skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
     return f" ON CONFLICT ({', '.join(key)}) DO NOTHING"
 
 
+def _assigned(column: str, type_: AttributeType | None) -> str:
+    """Cast what a query gives to the type of the attribute, as MySQL does by itself."""
+    if type_ is None or type_.category in ("blob", "other"):
+        return column
+    if type_.category == "bool":
+        column = f"CAST({column} AS integer)"
+    declaration = STORAGE[type_.category].declaration(type_).partition(" COLLATE")[0]
+    return f"CAST({column} AS {declaration})"
+
+
 DIALECT = Dialect(
     name="postgresql",
     quote_mark='"',
@@ -205,5 +215,6 @@ DIALECT = Dialect(
         "skip": ("INSERT INTO", _skip),
     },
     null=_null,
+    assigned=_assigned,
     null_order=(" NULLS FIRST", " NULLS LAST"),
 )

@@ -567,6 +567,14 @@ def _key_set(rows: list[tuple[Any, ...]], width: int) -> SQL:
     return SQL(f"SELECT {columns} FROM json_each(", Param(json.dumps(rows)), ")")
 
 
+def _assigned(column: str, type_: AttributeType | None) -> str:
+    """Write numbers as the decimals that are stored."""
+    if not isinstance(type_, DecimalType):
+        return column
+    digits = f"printf('%.{type_.scale}f', {column})"
+    return f"CASE WHEN typeof({column}) IN ('real', 'integer') THEN {digits} ELSE {column} END"
+
+
 DIALECT = Dialect(
     name="sqlite",
     quote_mark='"',
@@ -585,5 +593,6 @@ DIALECT = Dialect(
         ),
     },
     computed=_computed,
+    assigned=_assigned,
     plans_exists=False,
 )
