@@ -6,6 +6,7 @@ Manual 3.1 and 7.5.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +35,8 @@ from .utils import is_interactive
 from .version import __version__
 
 _Result = TypeVar("_Result")
+#: Statements of the user after which the tables are others.
+_DEFINES = re.compile(r"\s*(create|alter|drop|rename)\b", re.IGNORECASE)
 
 
 class Connection:
@@ -243,7 +246,7 @@ class Connection:
         Parameters
         ----------
         query : str
-            With a placeholder of the driver for each value.
+            With ``%s`` for each value, and ``%%`` for a per cent sign.
         args : sequence
             The values.
         as_dict : bool
@@ -259,7 +262,10 @@ class Connection:
             With ``fetchone``, ``fetchall`` and ``rowcount``; iterable.
         """
         logger.debug("%s", query)
-        cursor = self._run(lambda: self._backend.execute(query, args), reconnect)
+        cursor = self._run(lambda: self._backend.execute_written(query, args), reconnect)
+        if _DEFINES.match(query):
+            self._catalog.clear()
+            self.dependencies.clear()
         return _DictCursor(cursor) if as_dict else cursor
 
     def rows(self, statement: SQL) -> list[tuple[Any, ...]]:
@@ -419,6 +425,8 @@ class Connection:
             When it is not declared.
         """
         spec = self.tables(name.schema).get(name.table)
+        if spec is None and self._read_again(name):  # another session has declared it
+            spec = self.tables(name.schema)[name.table]
         if spec is None:
             raise MissingTableError(f"Table {name} is not declared in the database")
         return spec

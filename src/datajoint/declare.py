@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from .errors import DataJointError
 from .heading import Attribute, Heading, Index
@@ -330,7 +331,7 @@ def _parse_default(text: str | None, type_: AttributeType) -> tuple[str | None, 
         encoded = type_.encode(value)
     except ValueError as error:
         raise DataJointError(f"The default {text} {error}, as the type `{type_}` asks") from None
-    if type_.category == "integer" and float(value) != encoded:
+    if type_.category == "integer" and Decimal(value) != encoded:
         raise DataJointError(f"The default {text} is no integer, as the type `{type_}` asks")
     if type_.numeric:
         return str(encoded), False

@@ -351,17 +351,19 @@ class Table(QueryExpression):
                         statement = insert_rows(dialect, self._quoted, columns, key, rest, mode)
                         self.connection.insert(statement, [values for _, values in group])
         except DuplicateError as error:
-            raise self._explain_duplicate(chunk, error) from error.__cause__
+            raise self._explain_duplicate(chunk, error, mode) from error.__cause__
         except IntegrityError as error:
             raise self._explain_missing_parent(chunk, error) from error.__cause__
 
-    def _explain_duplicate(self, chunk: list[EncodedRow], error: DuplicateError) -> DuplicateError:
-        """Name the first entity whose primary key is given twice or exists."""
+    def _explain_duplicate(
+        self, chunk: list[EncodedRow], error: DuplicateError, mode: str
+    ) -> DuplicateError:
+        """Name the first entity whose primary or unique key is given twice or exists."""
         heading = self.heading
         rows = [dict(zip(columns, values, strict=True)) for columns, values in chunk]
         primary = tuple(heading.primary_key)
         unique = (index.attributes for index in heading.secondary_indexes if index.unique)
-        for names in (primary, *unique):
+        for names in (primary, *unique) if mode == "insert" else unique:
             keys = [tuple(row.get(name) for name in names) for row in rows]
             keys = [key for key in keys if None not in key]
             existing = algebra.Restriction(self.spec.relation, algebra.OneOf(names, tuple(keys)))
@@ -643,10 +645,10 @@ class Table(QueryExpression):
         if not self.is_declared:
             raise MissingTableError(f"Table {self.name} is not declared: nothing to drop")
         children = [e.child for e in self.connection.dependencies.load().edges_out(self.name.full)]
-        if set(children) - {self.name.full}:
+        others = sorted(set(children) - {self.name.full})
+        if others:
             raise IntegrityError(
-                f"Table {self.name} cannot be dropped while {', '.join(sorted(children))} refer "
-                "to it"
+                f"Table {self.name} cannot be dropped while {', '.join(others)} refer to it"
             )
         self.connection.drop_table(self.name)
         log_event(self.connection, self.name.schema, f"DROP TABLE {self.name}")

@@ -230,3 +230,67 @@ def test_an_idle_session_that_was_ended_is_no_error_for_an_insert(connect, conne
         connection.close()
     Item.insert1((1,))
     assert len(Item()) == 1
+
+
+def test_defaults_beyond_the_precision_of_floats(declare):
+    table = declare("i : int\n---\na = 9223372036854775807 : bigint\nb = 9007199254740993 : bigint")
+    table.insert1({"i": 1})
+    assert table.fetch1("a", "b") == (9223372036854775807, 9007199254740993)
+
+
+def test_a_list_of_many_written_literals(declare):
+    table = declare("i : int")
+    table.insert([(i,) for i in range(10)])
+    numbers = ", ".join(map(str, range(5, 40_000)))
+    assert len(table & f"i in ({numbers})") == 5
+
+
+def test_an_integer_beyond_64_bits_in_a_condition(declare):
+    table = declare("i : int")
+    table.insert1((1,))
+    assert len(table & f"i < {2**70}") == 1
+    assert len(table & f"i > {2**70}") == 0
+
+
+def test_raw_queries_have_the_same_placeholders_on_every_database(connection):
+    assert connection.query("SELECT %s AS a, '100%%' AS b", ("x",)).fetchone() == ("x", "100%")
+    assert connection.query("SELECT 7 %% 4").fetchone() == (3,)
+    assert connection.query("SELECT %(a)s + 1", {"a": 2}).fetchone() == (3,)
+
+
+def test_a_table_declared_by_another_session_is_found(connect, connection, schema):
+    schema.list_tables()
+    other = dj.Schema(schema.database, connection=connect())
+
+    @other
+    class Later(dj.Manual):
+        definition = "later : int"
+
+    Later.insert1((1,))
+    table = dj.FreeTable(connection, f"`{schema.database}`.`later`")
+    assert table.fetch("later").tolist() == [1]
+
+
+def test_a_replace_that_is_refused_names_the_unique_key(declare, differs):
+    reason = "a replace takes the place of every entity that it conflicts with"
+    differs(sqlite=reason, mysql=reason)
+    table = declare("a : int\n---\nb : int\nunique index (b)")
+    table.insert([(1, 1), (2, 2)])
+    with pytest.raises(DuplicateError, match="an entity with b = 2 exists already"):
+        table.insert1((1, 2), replace=True)
+    assert table.fetch("b", order_by="a").tolist() == [1, 2]
+
+
+def test_a_schema_with_a_view_is_dropped(connection, schema, differs):
+    differs(postgresql="a table cannot be dropped before the views that others made of it")
+
+    @schema
+    class Item(dj.Manual):
+        definition = "item : int"
+
+    quote = connection.dialect.quote
+    view = connection.dialect.table(schema.database, "item_view")
+    item = connection.dialect.table(schema.database, "item")
+    connection.query(f"CREATE VIEW {view} AS SELECT {quote('item')} FROM {item}")
+    schema.drop(force=True)
+    assert schema.database not in connection.list_schemas()

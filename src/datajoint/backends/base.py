@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from ..declare import TableName, TableSpec
-from ..errors import DataJointError
+from ..errors import DataJointError, QueryError
 from ..heading import Attribute, Heading
 from ..sql.dialect import Dialect
 from ..sql.statements import Insert
@@ -95,6 +95,16 @@ class Backend(ABC):
     @abstractmethod
     def execute(self, text: str, values: Sequence[Any] = ()) -> Cursor:
         """Run one statement; errors are those of the driver."""
+
+    def execute_written(self, text: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Cursor:
+        """Run a statement that the user wrote: ``%s`` stands for a value, and ``%%`` for ``%``."""
+        try:
+            return self.execute(text, values)  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError) as error:  # of putting values into their places
+            raise QueryError(
+                f"The statement and its values do not fit together ({error}): write %s for each "
+                "value, and %% for a per cent sign"
+            ) from error
 
     @abstractmethod
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:

@@ -36,7 +36,7 @@ from ..errors import (
 from ..heading import Attribute
 from ..sql.mysql import DIALECT
 from ..sql.statements import Insert
-from ..types import AttributeType, column_type, parse_type
+from ..types import AttributeType, Other, column_type, parse_type
 from . import mysql_drivers as drivers
 from .base import Backend, Cursor
 from .catalog import assemble, is_readable, names, references
@@ -334,7 +334,13 @@ class MySQLBackend(Backend):
         self._send(self._encoded(create_statement(spec)))
 
     def drop_table(self, name: TableName) -> None:
-        self._send(self._encoded(f"DROP TABLE {DIALECT.table(name.schema, name.table)}"))
+        table = DIALECT.table(name.schema, name.table)
+        try:
+            self._send(self._encoded(f"DROP TABLE {table}"))
+        except drivers.ERRORS as error:
+            if error.args[0] not in (_IS_A_VIEW, ER.WRONG_OBJECT, ER.BAD_TABLE_ERROR):
+                raise
+            self._send(self._encoded(f"DROP VIEW {table}"))
 
     def size_on_disk(self, name: TableName) -> int:
         rows = self.execute(
@@ -434,6 +440,7 @@ _LOST = (
 )
 _DENIED = (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR, 1698)
 _INSECURE_TRANSPORT = 3159
+_IS_A_VIEW = 1965
 _TOO_MANY = (ER.CON_COUNT_ERROR, ER.TOO_MANY_USER_CONNECTIONS, ER.USER_LIMIT_REACHED)
 
 _ERRORS: Mapping[int, type[DataJointError]] = {
@@ -564,6 +571,8 @@ def _type_of(sql_type: str) -> AttributeType:
     """Read the type of a column; the width for display of a number is no part of it."""
     if sql_type == "tinyint(1)":
         return parse_type("bool")
+    if sql_type == "uuid":  # MariaDB's own, which is a text for clients
+        return Other(sql_type)
     if re.match(r"(tiny|small|medium|big)?int\b|float\b|double\b|year\b", sql_type):
         sql_type = re.sub(r"\(\d+\)", "", sql_type, count=1)
     return column_type(sql_type)

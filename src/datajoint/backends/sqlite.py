@@ -159,6 +159,11 @@ class SQLiteBackend(Backend):
         cursor = connection.execute(text, values)
         return SQLiteCursor(cursor, connection.total_changes() - before)
 
+    def execute_written(self, text: str, values: Any = ()) -> SQLiteCursor:
+        # A lone % stays as it is, as SQLite's own placeholders do.
+        own = re.sub(r"%(?:(%)|(s)|\((\w+)\)s)", _own_placeholder, text)
+        return self.execute(own, values)
+
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         self._open.executemany(statement.text, rows)
 
@@ -316,6 +321,10 @@ class SQLiteBackend(Backend):
 
 
 _ABANDONED: list[apsw.Connection | None] = []
+
+
+def _own_placeholder(match: re.Match[str]) -> str:
+    return "%" if match[1] else "?" if match[2] else f":{match[3]}"
 
 
 # -- definitions of tables ------------------------------------------------------------------------

@@ -69,6 +69,8 @@ COMPARISONS = (
     exp.In,
     exp.Between,
 )
+#: A text with more literals keeps them: databases limit the number of parameters.
+_MOST_PARAMETERS = 1000
 _VOLATILE = (exp.Rand, exp.Uuid)
 
 # Marks that stand in a generated text for an attribute and for a literal.
@@ -314,6 +316,8 @@ def _parse_shape(text: str) -> tuple[_Shape, tuple[int, ...]]:
     tree = _parse_tree(prefix, text)
     positions = {match.start() + len(prefix): i for i, match in enumerate(_literals_in(text))}
     fixed = set(positions.values())
+    if len(fixed) > _MOST_PARAMETERS:
+        return _Shape(tree, text, len(prefix)), tuple(sorted(fixed))
     for node in list(tree.find_all(exp.Literal)):
         index = positions.get(node.meta.get("start", -1))
         if index is not None and isinstance(_context(node), _PLAIN_PARENTS):

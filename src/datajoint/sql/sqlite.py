@@ -526,6 +526,8 @@ def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
     No digit is rounded away and a string of another form stays as it is, so that a comparison
     never means something else.
     """
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value)  # which is compared as well
     if compared_with is None or not isinstance(value, str):
         return value
     category = compared_with.category
