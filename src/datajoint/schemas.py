@@ -21,7 +21,6 @@ from .logging import logger
 from .references import Context
 from .service import log_event
 from .settings import config
-from .table import FreeTable
 from .user_tables import Lookup, Part, UserTable, bind, parts_of, tier_of
 from .utils import user_choice
 
@@ -282,9 +281,8 @@ class Schema:
                 print("Nothing was dropped.")
                 return
         hidden = [t for t in self.connection.tables(name) if TableName(name, t).full not in own]
-        for table in reversed(graph.sorted(own)):
-            FreeTable(self.connection, table).drop_quick()
-        for table in hidden:
+        tables = [graph.tables[full].name.table for full in reversed(graph.sorted(own))]
+        for table in tables + hidden:
             self.connection.drop_table(TableName(name, table))
         self.connection.drop_schema(name)
 
