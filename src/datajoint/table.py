@@ -419,7 +419,9 @@ class Table(QueryExpression):
         dialect = self.connection.dialect
         key, rest = heading.primary_key, heading.secondary_attributes
         types = {name: heading.types[name] for name in names}
-        statement = insert_select(dialect, self._quoted, types, key, rest, mode, query.relation)
+        statement = insert_select(
+            dialect, self._quoted, types, key, rest, mode, query.relation, query.heading.types
+        )
         try:
             with self.connection.requiring(_PRIVILEGES[mode], "insert into", self.name):
                 self.connection.execute(statement)

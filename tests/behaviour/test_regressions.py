@@ -1,6 +1,7 @@
 """Faults that were found by trying to break the package, each with the case that showed it."""
 
 import datetime as dt
+import uuid
 from decimal import Decimal
 
 import numpy as np
@@ -197,6 +198,10 @@ def test_a_query_is_inserted_into_attributes_of_other_types(schema):
         ---
         day : varchar(20)
         x : double
+        yes : bool
+        u : uuid
+        v : varchar(36)
+        moment : datetime
         """
 
     @schema
@@ -207,13 +212,28 @@ def test_a_query_is_inserted_into_attributes_of_other_types(schema):
         flag : bool
         day : date
         x : decimal(6,2)
+        yes : varchar(5)
+        u : varchar(36)
+        v : uuid
+        moment : date
         """
 
-    Source.insert([(1, "2020-02-03", 1.25), (-1, "2021-02-03", -2.5)])
-    Target.insert(Source.proj("day", "x", flag="i > 0"))
-    assert Target.fetch(as_dict=True, order_by="i") == [
-        {"i": -1, "flag": 0, "day": dt.date(2021, 2, 3), "x": Decimal("-2.50")},
-        {"i": 1, "flag": 1, "day": dt.date(2020, 2, 3), "x": Decimal("1.25")},
+    first, second = uuid.UUID(int=1), uuid.UUID(int=2**127)
+    Source.insert1((1, "2020-02-03", 1.25, True, first, str(second), "2020-02-03 12:00:00"))
+    Source.insert1((-1, "2021-02-03", -2.5, False, second, str(first), "2020-02-04 00:00:00"))
+    Target.insert(Source.proj(..., flag="i > 0"))
+    assert [tuple(row.values()) for row in Target.fetch(as_dict=True, order_by="i")] == [
+        (
+            -1,
+            0,
+            dt.date(2021, 2, 3),
+            Decimal("-2.50"),
+            "0",
+            str(second),
+            first,
+            dt.date(2020, 2, 4),
+        ),
+        (1, 1, dt.date(2020, 2, 3), Decimal("1.25"), "1", str(first), second, dt.date(2020, 2, 3)),
     ]
 
 
@@ -294,3 +314,10 @@ def test_a_schema_with_a_view_is_dropped(connection, schema, differs):
     connection.query(f"CREATE VIEW {view} AS SELECT {quote('item')} FROM {item}")
     schema.drop(force=True)
     assert schema.database not in connection.list_schemas()
+
+
+def test_extremes_of_uuids(declare):
+    table = declare("i : int\n---\nu : uuid")
+    table.insert([(i, uuid.UUID(int=i)) for i in (3, 1, 2)])
+    extremes = dj.U().aggr(table, low="min(u)", high="max(u)").fetch1()
+    assert extremes == {"low": uuid.UUID(int=1), "high": uuid.UUID(int=3)}

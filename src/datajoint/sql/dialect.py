@@ -68,8 +68,8 @@ class Dialect:
         The SQL of an attribute whose values leave the database, and its type → the same, in a form
         that loses nothing.
     assigned : callable
-        The quoted name of a computed column, and the type of the attribute that it is inserted
-        into → its SQL.
+        The quoted name of a column of a query, its type, and the type of the attribute that it is
+        inserted into → its SQL.
     inserts : mapping
         ``insert``, ``replace`` and ``skip`` → what stands before the name of the table, and what
         makes, of the quoted names of the table, of its primary key and of its other attributes,
@@ -97,7 +97,9 @@ class Dialect:
     inserts: Mapping[str, tuple[str, Conflict]]
     row_of_defaults: str = "DEFAULT VALUES"
     fetched: Callable[[SQL, AttributeType | None], SQL] = lambda column, type_: column
-    assigned: Callable[[str, AttributeType | None], str] = lambda column, type_: column
+    assigned: Callable[[str, AttributeType | None, AttributeType | None], str] = (
+        lambda column, source, type_: column
+    )
     null: Callable[[AttributeType | None], str] = lambda type_: "NULL"
     null_order: tuple[str, str] = ("", "")
     plans_exists: bool = True

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..types import AttributeType, Float, shortest_single
+from ..types import UUID, AttributeType, Float, String, shortest_single
 from .dialect import Dialect, Storage
 from .text import SQL, Param, join, parenthesized
 
@@ -87,6 +87,17 @@ def _skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
     return f" ON DUPLICATE KEY UPDATE {first} = IF({same}, {first}, {error})"
 
 
+def _assigned(column: str, source: AttributeType | None, type_: AttributeType | None) -> str:
+    """Bring UUIDs, which are stored as 16 bytes, into texts and back."""
+    if isinstance(source, UUID) and isinstance(type_, String):
+        parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+        texts = ", ".join(f"SUBSTR(HEX({column}), {start}, {n})" for start, n in parts)
+        return f"LOWER(CONCAT_WS('-', {texts}))"
+    if isinstance(type_, UUID) and not isinstance(source, UUID):
+        return f"UNHEX(REPLACE({column}, '-', ''))"
+    return column
+
+
 DIALECT = Dialect(
     name="mysql",
     quote_mark="`",
@@ -98,6 +109,7 @@ DIALECT = Dialect(
     key_set=_key_set,
     computed=lambda expression, type_: expression,
     fetched=_fetched,
+    assigned=_assigned,
     inserts={
         "insert": ("INSERT INTO", lambda table, key, rest: ""),
         "replace": ("REPLACE INTO", lambda table, key, rest: ""),

@@ -189,11 +189,11 @@ def _skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
     return f" ON CONFLICT ({', '.join(key)}) DO NOTHING"
 
 
-def _assigned(column: str, type_: AttributeType | None) -> str:
+def _assigned(column: str, source: AttributeType | None, type_: AttributeType | None) -> str:
     """Cast what a query gives to the type of the attribute, as MySQL does by itself."""
     if type_ is None or type_.category in ("blob", "other"):
         return column
-    if type_.category == "bool":
+    if type_.category == "bool" or (source is not None and source.category == "bool"):
         column = f"CAST({column} AS integer)"
     declaration = STORAGE[type_.category].declaration(type_).partition(" COLLATE")[0]
     return f"CAST({column} AS {declaration})"

@@ -393,6 +393,18 @@ def _count(g: FragmentGenerator, node: Any) -> str:
     return f"count({g.sql(argument)})"
 
 
+def _of_all(name: str) -> Writer:
+    """Write ``max`` and ``min``, which UUIDs do not have."""
+
+    def write(g: FragmentGenerator, node: Any) -> str:
+        type_ = type_of(g, node.this)
+        if type_ is not None and type_.category == "uuid":
+            return f"CAST({name}(CAST({g.sql(node.this)} AS text)) AS uuid)"
+        return g.func(name, node.this)
+
+    return write
+
+
 def _aggregate(name: str) -> Writer:
     """Write an aggregate of numbers."""
 
@@ -467,6 +479,8 @@ _TEMPLATES = {
 
 TRANSFORMS: Mapping[Any, Writer] = {
     **{kind: from_template(text) for kind, text in _TEMPLATES.items()},
+    exp.Max: _of_all("max"),
+    exp.Min: _of_all("min"),
     exp.Column: _column,
     exp.EQ: _compare("="),
     exp.NEQ: _compare("<>"),

@@ -20,6 +20,7 @@ from sqlglot.generators.sqlite import SQLiteGenerator
 
 from ..types import (
     AttributeType,
+    Date,
     DateTime,
     Enum,
     Float,
@@ -569,12 +570,17 @@ def _key_set(rows: list[tuple[Any, ...]], width: int) -> SQL:
     return SQL(f"SELECT {columns} FROM json_each(", Param(json.dumps(rows)), ")")
 
 
-def _assigned(column: str, type_: AttributeType | None) -> str:
-    """Write numbers as the decimals that are stored."""
-    if not isinstance(type_, DecimalType):
-        return column
-    digits = f"printf('%.{type_.scale}f', {column})"
-    return f"CASE WHEN typeof({column}) IN ('real', 'integer') THEN {digits} ELSE {column} END"
+def _assigned(column: str, source: AttributeType | None, type_: AttributeType | None) -> str:
+    """Write decimals, dates and moments in the form that is stored; what is none stays as it is."""
+    if isinstance(type_, DecimalType):
+        digits = f"printf('%.{type_.scale}f', {column})"
+        return f"CASE WHEN typeof({column}) IN ('real', 'integer') THEN {digits} ELSE {column} END"
+    if isinstance(type_, Date):
+        return f"coalesce(date({column}), {column})"
+    if isinstance(type_, DateTime):
+        midnight = " 00:00:00" + ("." + "0" * type_.digits if type_.digits else "")
+        return f"CASE WHEN length({column}) = 10 THEN {column} || '{midnight}' ELSE {column} END"
+    return column
 
 
 DIALECT = Dialect(

@@ -79,6 +79,7 @@ def insert_select(
     rest: Sequence[str],
     mode: str,
     relation: Relation,
+    sources: Mapping[str, AttributeType | None],
 ) -> SQL:
     """Write the statement that inserts the result of a query, within the database.
 
@@ -90,10 +91,14 @@ def insert_select(
         The attributes that have values, and their types in the table.
     relation : Relation
         Has these attributes.
+    sources : mapping
+        Their types in the relation.
     """
     before, conflict = dialect.inserts[mode]
     names = ", ".join(map(dialect.quote, types))
-    assigned = ", ".join(dialect.assigned(dialect.quote(n), type_) for n, type_ in types.items())
+    assigned = ", ".join(
+        dialect.assigned(dialect.quote(name), sources[name], type_) for name, type_ in types.items()
+    )
     query = Writer(dialect).select(relation, types)
     # The WHERE keeps what follows from being read as a part of a join.
     return SQL(
