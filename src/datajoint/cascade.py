@@ -6,6 +6,7 @@ Manual 5.13 and 7.3.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
@@ -204,9 +205,25 @@ def delete_rows(connection: Connection, spec: TableSpec, condition: Condition) -
     forget to which ones they refer or, where they must refer to one, go after those that refer to
     them.
     """
+    own = [foreign_key for foreign_key in spec.foreign_keys if foreign_key.parent == spec.name]
+    try:
+        with connection.atomic() if own else nullcontext():
+            count = _delete_rows(connection, spec, own, condition)
+    except IntegrityError as error:
+        raise _explain_children(connection, spec, condition, error) from error.__cause__
+    if not spec.name.table.startswith("~"):
+        table = connection.dialect.table(spec.name.schema, spec.name.table)
+        statement = delete(connection.dialect, table, condition)
+        log_event(connection, spec.name.schema, str(statement))
+    return count
+
+
+def _delete_rows(
+    connection: Connection, spec: TableSpec, own: list[ForeignKey], condition: Condition
+) -> int:
+    """Delete rows of a table that refers to itself by some foreign keys of its own."""
     dialect = connection.dialect
     table = dialect.table(spec.name.schema, spec.name.table)
-    own = [foreign_key for foreign_key in spec.foreign_keys if foreign_key.parent == spec.name]
     for foreign_key in own:
         nullable = [a for a in foreign_key.child_attributes if spec.heading[a].nullable]
         if nullable:
@@ -221,15 +238,8 @@ def delete_rows(connection: Connection, spec: TableSpec, condition: Condition) -
     ]
     conditions = _leaves_first(connection, spec, required, condition) if required else [condition]
     statements = (delete(dialect, table, each) for each in conditions)
-    try:
-        with connection.requiring("DELETE", "delete from", spec.name):
-            count = sum(map(connection.execute, statements))
-    except IntegrityError as error:
-        raise _explain_children(connection, spec, condition, error) from error.__cause__
-    if not spec.name.table.startswith("~"):
-        text = str(delete(dialect, table, condition))
-        log_event(connection, spec.name.schema, text)
-    return count
+    with connection.requiring("DELETE", "delete from", spec.name):
+        return sum(map(connection.execute, statements))
 
 
 def _explain_children(

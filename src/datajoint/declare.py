@@ -335,8 +335,13 @@ def _parse_default(text: str | None, type_: AttributeType) -> tuple[str | None, 
         raise DataJointError(f"The default {text} is no integer, as the type `{type_}` asks")
     if type_.numeric:
         return str(encoded), False
-    written = str(encoded).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{written if type_.is_string else value}"', False
+    return quoted_default(str(encoded) if type_.is_string else value), False
+
+
+def quoted_default(value: str) -> str:
+    """Put quotes around the value of a default, as :func:`default_value` takes them off."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def default_value(text: str) -> str:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from . import cascade
+from .blob import pack
 from .connection import Connection
 from .errors import DataJointError, DuplicateError
 from .hash import key_hash
@@ -52,7 +52,7 @@ class ServiceTable(Table):
 
     def delete(self, *args: Any, **kwargs: Any) -> int:
         """Delete the entries without asking: nothing depends on them."""
-        return cascade.delete_rows(self.connection, self.spec, self._own_condition())
+        return self.delete_quick(get_count=True) or 0
 
     def drop(self) -> None:
         """Drop the table without asking: nothing depends on it."""
@@ -153,24 +153,25 @@ class JobTable(ServiceTable):
             "table_name": table_name,
             "key_hash": key_hash(key),
             "status": status,
-            "key": dict(key),
+            "key": _storable(key),
             "user": self.connection.get_user(),
             "host": client(),
             "pid": os.getpid(),
             "connection_id": self.connection.connection_id,
             **error,
         }
+        mode = "replace" if status == "error" else "insert"
         try:
-            self._write(row, "replace" if status == "error" else "insert")
+            insert_row(self.connection, self.spec, row, mode)
         except DuplicateError:
             return False
         return True
 
-    def _write(self, row: dict[str, Any], mode: str) -> None:
-        try:
-            insert_row(self.connection, self.spec, row, mode)
-        except DuplicateError:
-            raise
-        except DataJointError:
-            # A key with a value that blobs cannot hold, as a time, has an entry without its key.
-            insert_row(self.connection, self.spec, {**row, "key": None}, mode)
+
+def _storable(key: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Give the key for its entry; None if it has a value that blobs cannot hold, as a time."""
+    try:
+        pack(dict(key))
+    except DataJointError:
+        return None
+    return dict(key)

@@ -11,7 +11,7 @@ from typing import Any
 
 from .connection import Connection
 from .declare import TableName, TableSpec, parse_definition, resolve
-from .errors import DataJointError, LostConnectionError
+from .errors import ConflictError, DataJointError, LostConnectionError
 from .insertion import RowEncoder
 from .logging import logger
 from .settings import config
@@ -75,8 +75,9 @@ def log_event(connection: Connection, schema: str, event: str) -> None:
             "event": event[:255],
         }
         insert_row(connection, connection.table(name), row)
-    except LostConnectionError:
-        raise  # and with it the transaction, if there was one
+    except (LostConnectionError, ConflictError):
+        if connection.in_transaction:  # which is over
+            raise
     except DataJointError as error:
         connection.unlogged_schemas.add(schema)
         logger.debug("Events of schema %s are not logged: %s", schema, error)

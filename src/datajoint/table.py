@@ -640,7 +640,7 @@ class Table(QueryExpression):
                 print("Nothing was dropped.")
                 return
         for name, _ in reversed(plan):
-            FreeTable(self.connection, name).drop_quick()
+            FreeTable(self.connection, name)._drop_alone()
 
     def drop_quick(self) -> None:
         """Drop the table without asking and without what depends on it."""
@@ -652,6 +652,9 @@ class Table(QueryExpression):
             raise IntegrityError(
                 f"Table {self.name} cannot be dropped while {', '.join(others)} refer to it"
             )
+        self._drop_alone()
+
+    def _drop_alone(self) -> None:
         self.connection.drop_table(self.name)
         log_event(self.connection, self.name.schema, f"DROP TABLE {self.name}")
         logger.debug("Dropped %s", self.name)

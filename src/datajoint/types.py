@@ -512,6 +512,16 @@ def _to_duration(value: Any) -> dt.timedelta:
     return -duration if sign else duration
 
 
+def time_text(value: dt.timedelta, digits: int) -> str:
+    """Write a duration as ``[-]HH:MM:SS[.ffffff]``."""
+    seconds, microseconds = divmod(abs(value) // dt.timedelta(microseconds=1), 10**6)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f".{microseconds:06d}"[: digits + 1] if digits else ""
+    sign = "-" if value < dt.timedelta(0) else ""
+    return f"{sign}{hours:02d}:{minutes:02d}:{seconds:02d}{fraction}"
+
+
 # -- grammar --------------------------------------------------------------------------------------
 
 _INTEGER_BITS = {

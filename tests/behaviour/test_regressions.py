@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import datajoint as dj
-from datajoint.errors import DataJointError, DuplicateError
+from datajoint.errors import DataJointError, DuplicateError, IntegrityError
 
 
 @pytest.fixture
@@ -321,3 +321,31 @@ def test_extremes_of_uuids(declare):
     table.insert([(i, uuid.UUID(int=i)) for i in (3, 1, 2)])
     extremes = dj.U().aggr(table, low="min(u)", high="max(u)").fetch1()
     assert extremes == {"low": uuid.UUID(int=1), "high": uuid.UUID(int=3)}
+
+
+def test_a_delete_that_is_refused_leaves_references_within_the_table(schema):
+    @schema
+    class Person(dj.Manual):
+        definition = """
+        person : int
+        ---
+        -> [nullable] Person.proj(boss="person")
+        """
+
+    @schema
+    class Badge(dj.Manual):
+        definition = "-> Person"
+
+    Person.insert1((1, None))
+    Person.insert1((2, 1))
+    Badge.insert1((2,))
+    with pytest.raises(IntegrityError, match=r"`badge` refers to the rows"):
+        (Person & "person = 2").delete_quick()
+    assert Person.fetch("boss", order_by="person").tolist() == [None, 1]
+
+
+def test_a_key_that_blobs_cannot_hold_is_reserved_without_it(schema):
+    key = {"t": dt.timedelta(hours=3)}
+    assert schema.jobs.reserve("__count", key)
+    assert not schema.jobs.reserve("__count", key)
+    assert schema.jobs.fetch1("key") is None

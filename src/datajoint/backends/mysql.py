@@ -19,7 +19,7 @@ from typing import Any, cast
 import pymysql
 from pymysql.constants import CR, ER
 
-from ..declare import TableName, TableSpec, default_value
+from ..declare import TableName, TableSpec, default_value, quoted_default
 from ..errors import (
     AccessError,
     ConflictError,
@@ -36,7 +36,7 @@ from ..errors import (
 from ..heading import Attribute
 from ..sql.mysql import DIALECT
 from ..sql.statements import Insert
-from ..types import AttributeType, Other, column_type, parse_type
+from ..types import AttributeType, Other, column_type, parse_type, time_text
 from . import mysql_drivers as drivers
 from .base import Backend, Cursor
 from .catalog import assemble, is_readable, names, references
@@ -386,15 +386,6 @@ def _float_literal(value: float) -> str:
     return text if "e" in text or "n" in text else f"{text}e0"
 
 
-def _time_literal(value: dt.timedelta) -> str:
-    microseconds = abs(value) // dt.timedelta(microseconds=1)
-    seconds, microseconds = divmod(microseconds, 10**6)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    sign = "-" if value < dt.timedelta(0) else ""
-    return f"'{sign}{hours:02d}:{minutes:02d}:{seconds:02d}.{microseconds:06d}'"
-
-
 _LITERALS: Mapping[type, Callable[[Any], str]] = {
     type(None): lambda value: "NULL",
     bool: lambda value: str(int(value)),
@@ -404,7 +395,7 @@ _LITERALS: Mapping[type, Callable[[Any], str]] = {
     dt.date: lambda value: f"'{value.isoformat()}'",
     dt.datetime: lambda value: f"'{value.replace(tzinfo=None).isoformat(' ')}'",
     dt.time: lambda value: f"'{value.isoformat()}'",
-    dt.timedelta: _time_literal,
+    dt.timedelta: lambda value: f"'{time_text(value, 6)}'",
 }
 
 
@@ -496,7 +487,7 @@ def create_statement(spec: TableSpec) -> str:
     clauses += [
         f"UNIQUE INDEX ({quote(a.name)})"
         for a in heading.all_attributes
-        if a.autoincrement and a.name != heading.primary_key[:1][0]
+        if a.autoincrement and a.name != heading.primary_key[0]
     ]
     return (
         f"CREATE TABLE IF NOT EXISTS {DIALECT.table(spec.name.schema, spec.name.table)} (\n"
@@ -584,10 +575,7 @@ def _default_of(default: str | None, type_: AttributeType) -> str | None:
     if re.match(r"current_timestamp", default, re.IGNORECASE):
         return default.upper().replace("()", "")
     value = default_value(default)
-    if type_.numeric:
-        return value
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return value if type_.numeric else quoted_default(value)
 
 
 def _without_own_indexes(spec: TableSpec) -> TableSpec:

@@ -22,6 +22,7 @@ from ..errors import AccessError, DataJointError, LostConnectionError, QueryErro
 from ..sql.postgresql import DIALECT
 from ..sql.statements import Insert
 from ..sql.text import literal
+from ..types import shortest_single
 from .base import Backend, Cursor
 from .catalog import assemble, is_readable
 from .postgresql_catalog import COLUMNS, FOREIGN_KEYS, INDEXES, read_attribute
@@ -83,11 +84,7 @@ class PostgreSQLBackend(Backend):
 
     @property
     def has_ended(self) -> bool:
-        return (
-            self._connection is not None
-            and not self._connection.closed
-            and is_readable(self._connection.fileno())
-        )
+        return self.is_connected and is_readable(self._open.fileno())
 
     def connect(self) -> None:
         if not psycopg.Pipeline.is_supported():
@@ -443,11 +440,7 @@ class _SingleLoader(Loader):
 
     def load(self, data: Buffer) -> float:
         (number,) = struct.unpack("!f", data)
-        for digits in range(6 if abs(number) >= 2**-126 else 1, 9):
-            shortest = float(f"{number:.{digits}g}")
-            if abs(shortest) < 3.4e38 and struct.pack("!f", shortest) == bytes(data):
-                return shortest
-        return float(f"{number:.9g}")
+        return shortest_single(number)
 
 
 class _UnknownLoader(Loader):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 
+from ..declare import quoted_default
 from ..errors import DataJointError
 from ..heading import Attribute
 from ..types import AttributeType, column_type, parse_type
@@ -97,8 +98,7 @@ def _default_of(expression: str, type_: AttributeType) -> str | None:
     value = match[2] if match[1] is None else match[1].replace("''", "'")
     if type_.numeric:
         return {"true": "1", "false": "0"}.get(value.lower(), value)
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return quoted_default(value)
 
 
 _TYPES: Mapping[str, str] = {

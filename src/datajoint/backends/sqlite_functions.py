@@ -20,8 +20,8 @@ from typing import Any
 import apsw
 import apsw.sqlite_extra
 
-from ..sql.sqlite import time_text, time_value
-from ..types import to_datetime
+from ..sql.sqlite import time_value
+from ..types import time_text, to_datetime
 
 Function = Callable[..., Any]
 

@@ -29,6 +29,7 @@ from ..types import (
     String,
     Time,
     parse_type,
+    time_text,
     to_datetime,
 )
 from ..types import Decimal as DecimalType
@@ -114,16 +115,6 @@ def _datetime_text(value: dt.datetime, digits: int) -> str:
 
 def _encode_time(value: dt.timedelta, type_: AttributeType) -> str:
     return time_text(value, getattr(type_, "digits", 0))
-
-
-def time_text(value: dt.timedelta, digits: int) -> str:
-    """Write a duration as ``[-]HH:MM:SS[.ffffff]``."""
-    seconds, microseconds = divmod(abs(value) // dt.timedelta(microseconds=1), 10**6)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    fraction = f".{microseconds:06d}"[: digits + 1] if digits else ""
-    sign = "-" if value < dt.timedelta(0) else ""
-    return f"{sign}{hours:02d}:{minutes:02d}:{seconds:02d}{fraction}"
 
 
 def time_value(text: str) -> dt.timedelta:
