@@ -45,7 +45,6 @@ class Dialect:
 
     Attributes
     ----------
-    name : str
     quote_mark : str
         Encloses identifiers.
     placeholder : str
@@ -85,7 +84,6 @@ class Dialect:
         without.
     """
 
-    name: str
     quote_mark: str
     placeholder: str
     qualify: Callable[[Callable[[str], str], str, str], str]

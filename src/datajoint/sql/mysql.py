@@ -99,7 +99,6 @@ def _assigned(column: str, source: AttributeType | None, type_: AttributeType | 
 
 
 DIALECT = Dialect(
-    name="mysql",
     quote_mark="`",
     placeholder="%s",
     qualify=lambda quote, schema, table: f"{quote(schema)}.{quote(table)}",

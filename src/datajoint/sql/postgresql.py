@@ -200,7 +200,6 @@ def _assigned(column: str, source: AttributeType | None, type_: AttributeType | 
 
 
 DIALECT = Dialect(
-    name="postgresql",
     quote_mark='"',
     placeholder="%s",
     qualify=lambda quote, schema, table: f"{quote(schema)}.{quote(table)}",

@@ -575,7 +575,6 @@ def _assigned(column: str, source: AttributeType | None, type_: AttributeType | 
 
 
 DIALECT = Dialect(
-    name="sqlite",
     quote_mark='"',
     placeholder="?",
     qualify=lambda quote, schema, table: quote(f"{schema}.{table}"),
