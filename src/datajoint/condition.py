@@ -20,7 +20,7 @@ from .sql import algebra
 from .sql.algebra import Condition, Relation
 from .sql.dialect import Dialect
 from .sql.fragment import Fragment, parse_fragment
-from .types import Decimal, NotAdmitted
+from .types import Decimal, NotAdmitted, is_nan
 
 
 class AndList(list[Any]):
@@ -228,11 +228,14 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
     if isinstance(value, (list, tuple, set, frozenset)):
         return _any(_equal(heading, name, member, dialect) for member in value)
     attribute = heading[name]
-    if attribute.is_blob:
-        raise DataJointError(f"Attribute `{name}` is a blob, by which nothing can be restricted")
-    if value is None or value is np.ma.masked or value != value:
-        return algebra.Equal(name, attribute.attribute_type, None)
     type_ = attribute.attribute_type
+    if type_ is not None and type_.is_opaque:
+        raise DataJointError(
+            f"Nothing can be restricted by attribute `{name}` of type `{type_}`: the database "
+            "cannot compare its values"
+        )
+    if value is None or value is np.ma.masked or is_nan(value):
+        return algebra.Equal(name, attribute.stored_type, None)
     if type_ is None:
         return algebra.Equal(name, None, _plain_value(value))
     if type_.category == "integer" and isinstance(value, (float, np.floating)) and value % 1:
@@ -242,7 +245,7 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
     try:
         if isinstance(type_, Decimal) and not type_.holds(value):
             return algebra.Constant(False)
-        return algebra.Equal(name, type_, dialect.encode(value, type_))
+        return algebra.Equal(name, type_.stored, dialect.encode(value, type_))
     except NotAdmitted:
         return algebra.Constant(False)
     except ValueError as error:

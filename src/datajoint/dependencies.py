@@ -182,7 +182,7 @@ def _grouped(edges: Iterable[Edge], key: Callable[[Edge], str]) -> dict[str, lis
 
 def _edge(spec: TableSpec, foreign_key: ForeignKey) -> Edge:
     attributes = set(foreign_key.child_attributes)
-    key = set(spec.heading.primary_key)
+    key = set(spec.heading.stored_key)
     unique = attributes >= key or any(
         index.unique and set(index.attributes) <= attributes
         for index in spec.heading.secondary_indexes

@@ -45,7 +45,7 @@ class _Description:
         self._listed: set[str] = set()
 
     def text(self) -> str:
-        heading, key = self._heading, set(self._heading.primary_key)
+        heading, key = self._heading, set(self._heading.stored_key)
         above = [fk for fk in self._foreign_keys if set(fk.child_attributes) <= key]
         below = [fk for fk in self._foreign_keys if fk not in above]
         lines = [f"# {heading.comment}"] if heading.comment else []
@@ -94,6 +94,9 @@ class _Description:
             for child, old in new
         )
 
+    def _nullable(self, name: str) -> bool:
+        return name in self._heading and self._heading[name].nullable
+
     def _foreign_key(self, foreign_key: ForeignKey) -> str:
         names = foreign_key.child_attributes
         options = []
@@ -101,7 +104,7 @@ class _Description:
         if own in self._indexes:
             self._indexes.remove(own)
             options.append("unique")
-        if any(self._heading[child].nullable for child, _ in self._new(foreign_key)):
+        if any(self._nullable(child) for child, _ in self._new(foreign_key)):
             options.append("nullable")
         self._listed.update(names)
         renamed = ", ".join(

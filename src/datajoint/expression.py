@@ -381,7 +381,8 @@ class QueryExpression(Queryable):
         query = self._ordered(order_by, limit, offset)
         if format is None and not attrs and not as_dict:
             format = config["fetch_format"]
-        return fetching.fetch(query, attrs, format, as_dict, squeeze=squeeze)
+        options = fetching.Options(squeeze, download_path)
+        return fetching.fetch(query, attrs, format, as_dict, options)
 
     def fetch1(self, *attrs: Any, squeeze: bool = False, download_path: str = ".") -> Any:
         """Fetch the only entity of the result.
@@ -408,7 +409,7 @@ class QueryExpression(Queryable):
         -----
         Manual 8.3.2.
         """
-        return fetching.fetch1(self, attrs, squeeze=squeeze)
+        return fetching.fetch1(self, attrs, fetching.Options(squeeze, download_path))
 
     def head(self, limit: int = 25, **fetch_kwargs: Any) -> Any:
         """Fetch the first entities by primary key."""

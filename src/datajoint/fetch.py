@@ -6,12 +6,14 @@ Values are decoded column by column, and only the columns that need it. Manual 8
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from .blob import unpack
+from .codec import decoder
 from .connection import Connection
 from .errors import DataJointError
 from .heading import Attribute, Heading
@@ -40,6 +42,22 @@ Row = tuple[Any, ...]
 Decoder = Callable[[Any], Any]
 
 
+@dataclass(frozen=True)
+class Options:
+    """How values are decoded.
+
+    Attributes
+    ----------
+    squeeze : bool
+        Whether arrays lose their dimensions of length 1.
+    download_path : str or Path
+        The folder for attached files.
+    """
+
+    squeeze: bool = False
+    download_path: str | Path = "."
+
+
 class key:
     """Stands for the primary key among the attributes to fetch; the same as ``"KEY"``."""
 
@@ -54,8 +72,7 @@ def fetch(
     attrs: Sequence[Any],
     format_: str | None,
     as_dict: bool | None,
-    *,
-    squeeze: bool,
+    options: Options,
 ) -> Any:
     """Fetch the result of a query; see :meth:`QueryExpression.fetch`."""
     if format_ is not None:
@@ -68,11 +85,11 @@ def fetch(
     heading = query.heading
     if not attrs:
         if as_dict:
-            return _dicts(fetch_rows(query, heading.names, squeeze), heading.names)
-        return _whole(query, squeeze=squeeze, frame=format_ == "frame")
+            return _dicts(fetch_rows(query, heading.names, options), heading.names)
+        return _whole(query, options, frame=format_ == "frame")
     _check_names(heading, attrs)
     names = _names(heading, attrs)
-    rows = fetch_rows(query, names, squeeze)
+    rows = fetch_rows(query, names, options)
     if as_dict:
         return _dicts(rows, names)
     if as_dict is False and all(map(is_key, attrs)) and len(attrs) == 1:
@@ -81,12 +98,12 @@ def fetch(
     return results[0] if len(results) == 1 else results
 
 
-def fetch1(query: Query, attrs: Sequence[Any], *, squeeze: bool) -> Any:
+def fetch1(query: Query, attrs: Sequence[Any], options: Options) -> Any:
     """Fetch the only entity of a query; see :meth:`QueryExpression.fetch1`."""
     heading = query.heading
     _check_names(heading, attrs)
     names = _names(heading, attrs) if attrs else heading.names
-    rows = fetch_rows(query, names, squeeze)
+    rows = fetch_rows(query, names, options)
     if len(rows) != 1:
         raise DataJointError(
             f"fetch1 requires exactly one entity in the query; it has {len(rows) or 'none'}"
@@ -100,24 +117,24 @@ def fetch1(query: Query, attrs: Sequence[Any], *, squeeze: bool) -> Any:
 def iterate(query: Query) -> Iterator[dict[str, Any]]:
     """Iterate over the entities of a query as dicts, decoding one at a time."""
     names = query.heading.names
-    decoders = [(i, decoder) for i, decoder in enumerate(_decoders(query, names, False)) if decoder]
+    decoders = [(i, d) for i, d in enumerate(_decoders(query, names, Options())) if d]
     for row in _select(query, names):
         values = list(row)
-        for i, decoder in decoders:
+        for i, decode in decoders:
             if values[i] is not None:
-                values[i] = decoder(values[i])
+                values[i] = decode(values[i])
         yield dict(zip(names, values, strict=True))
 
 
-def fetch_rows(query: Query, names: Sequence[str], squeeze: bool = False) -> list[Row]:
+def fetch_rows(query: Query, names: Sequence[str], options: Options = Options()) -> list[Row]:
     """Fetch and decode attributes of a query as a list of tuples."""
     rows = _select(query, names)
-    decoders = _decoders(query, names, squeeze)
+    decoders = _decoders(query, names, options)
     if not rows or not any(decoders):
         return rows
     columns = [
-        column if decoder is None else _decoded(column, decoder)
-        for column, decoder in zip(zip(*rows, strict=True), decoders, strict=True)
+        column if decode is None else _decoded(column, decode)
+        for column, decode in zip(zip(*rows, strict=True), decoders, strict=True)
     ]
     return list(zip(*columns, strict=True))
 
@@ -129,27 +146,30 @@ def _select(query: Query, names: Sequence[str]) -> list[Row]:
     return rows if names else [() for _ in rows]
 
 
-def _decoded(column: Iterable[Any], decoder: Decoder) -> list[Any]:
-    return [None if value is None else decoder(value) for value in column]
+def _decoded(column: Iterable[Any], decode: Decoder) -> list[Any]:
+    return [None if value is None else decode(value) for value in column]
 
 
-def _decoders(query: Query, names: Iterable[str], squeeze: bool) -> list[Decoder | None]:
-    return [_decoder(query, query.heading[name], squeeze) for name in names]
+def _decoders(query: Query, names: Iterable[str], options: Options) -> list[Decoder | None]:
+    return [_decoder(query, query.heading[name], options) for name in names]
 
 
-def _decoder(query: Query, attribute: Attribute, squeeze: bool) -> Decoder | None:
-    if attribute.is_blob:
-        return lambda stored: unpack(stored, squeeze=squeeze)
-    decoder = query.connection.dialect.decoder(attribute.attribute_type)
-    if decoder is None or attribute.expression is None:
-        return decoder
-    return lambda stored: _leniently(decoder, stored)
+def _decoder(query: Query, attribute: Attribute, options: Options) -> Decoder | None:
+    decode = decoder(
+        attribute.attribute_type,
+        query.connection.dialect,
+        squeeze=options.squeeze,
+        download_path=options.download_path,
+    )
+    if decode is None or attribute.expression is None:
+        return decode
+    return lambda stored: _leniently(decode, stored)
 
 
-def _leniently(decoder: Decoder, stored: Any) -> Any:
+def _leniently(decode: Decoder, stored: Any) -> Any:
     """Decode a computed value; one that is not of the inferred type stays as it is."""
     try:
-        return decoder(stored)
+        return decode(stored)
     except (ArithmeticError, TypeError, ValueError):
         return stored
 
@@ -212,9 +232,9 @@ def _structured(rows: list[Row], heading: Heading, names: Sequence[str]) -> npt.
     return array
 
 
-def _whole(query: Query, *, squeeze: bool, frame: bool) -> Any:
+def _whole(query: Query, options: Options, *, frame: bool) -> Any:
     heading = query.heading
-    array = _structured(fetch_rows(query, heading.names, squeeze), heading, heading.names)
+    array = _structured(fetch_rows(query, heading.names, options), heading, heading.names)
     if not frame:
         return array
     import pandas as pd

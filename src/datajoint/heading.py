@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import UnknownAttributeError
-from .types import AttributeType
+from .types import Adapted, Adapter, AttributeType, External
 from .utils import did_you_mean
 
 
@@ -60,6 +60,43 @@ class Attribute:
         return self.attribute_type is not None and self.attribute_type.is_blob
 
     @property
+    def is_attachment(self) -> bool:
+        return self._stored("attachment") or self._external("attach")
+
+    @property
+    def is_filepath(self) -> bool:
+        return self._external("filepath")
+
+    @property
+    def is_external(self) -> bool:
+        return self._stored("external")
+
+    @property
+    def store(self) -> str | None:
+        """The store that has the values; None when the table has them."""
+        return self.stored_type.store if isinstance(self.stored_type, External) else None
+
+    @property
+    def json(self) -> bool:
+        return self._stored("json")
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """What makes the values that users see of those that are stored; None for most types."""
+        return self.attribute_type.adapter if isinstance(self.attribute_type, Adapted) else None
+
+    @property
+    def stored_type(self) -> AttributeType | None:
+        """The type of what the database has."""
+        return None if self.attribute_type is None else self.attribute_type.stored
+
+    def _stored(self, category: str) -> bool:
+        return self.attribute_type is not None and self.attribute_type.stored.category == category
+
+    def _external(self, kind: str) -> bool:
+        return isinstance(self.stored_type, External) and self.stored_type.kind == kind
+
+    @property
     def numeric(self) -> bool:
         return self.attribute_type is not None and self.attribute_type.numeric
 
@@ -71,7 +108,7 @@ class Attribute:
 
     @property
     def uuid(self) -> bool:
-        return self.attribute_type is not None and self.attribute_type.category == "uuid"
+        return self._stored("uuid")
 
     @property
     def dtype(self) -> str:
@@ -84,12 +121,13 @@ class Attribute:
 
     def as_reference(self, name: str, in_key: bool, nullable: bool) -> Attribute:
         """Make the attribute of a child that refers to this one."""
+        default = self.default if self.is_hidden else "null" if nullable else None
         return replace(
             self,
             name=name,
             in_key=in_key,
             nullable=nullable,
-            default="null" if nullable else None,
+            default=default,
             autoincrement=False,
         )
 
@@ -103,7 +141,14 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Index:
-    """A secondary index of a table."""
+    """A secondary index of a table.
+
+    Attributes
+    ----------
+    attributes : tuple of str
+        Names, and paths into json attributes as definitions have them.
+    unique : bool
+    """
 
     attributes: tuple[str, ...]
     unique: bool = False
@@ -140,6 +185,11 @@ class Heading:
         return [name for name, attribute in self.attributes.items() if attribute.in_key]
 
     @cached_property
+    def stored_key(self) -> list[str]:
+        """The primary key as the database has it, hidden attributes included."""
+        return [attribute.name for attribute in self.all_attributes if attribute.in_key]
+
+    @cached_property
     def secondary_attributes(self) -> list[str]:
         return [name for name, attribute in self.attributes.items() if not attribute.in_key]
 
@@ -153,8 +203,8 @@ class Heading:
 
     @cached_property
     def types(self) -> dict[str, AttributeType | None]:
-        """The types of the attributes by name."""
-        return {name: attribute.attribute_type for name, attribute in self.attributes.items()}
+        """The types of what the database has, by attribute."""
+        return {name: attribute.stored_type for name, attribute in self.attributes.items()}
 
     @property
     def table_status(self) -> dict[str, Any]:

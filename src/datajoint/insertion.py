@@ -6,16 +6,17 @@ Manual 7.2; storage formats 2.11.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .blob import pack
+from .codec import encoder
 from .condition import is_mapping_record
-from .declare import TableSpec, default_value
+from .declare import TableSpec
 from .errors import DataJointError, MissingAttributeError
+from .grammar import unquote
 from .heading import Attribute
 from .settings import config
 from .sql.dialect import Dialect
@@ -80,7 +81,7 @@ class RowEncoder:
         self._names = tuple(spec.heading.names)
         self._ignore = ignore_extra_fields
         self._encoders = {
-            name: _encoder(attribute, dialect, native)
+            name: encoder(attribute.attribute_type, dialect, native_blobs=native)
             for name, attribute in spec.heading.attributes.items()
         }
 
@@ -120,10 +121,10 @@ class RowEncoder:
                 continue
             try:
                 values.append(self._encoders[name](value))
-            except DataJointError as error:  # of the serializer, which names the place inside
+            except DataJointError as error:  # of a serializer, or of an adapter
                 raise DataJointError(
                     f"{self._place(number)}: attribute `{name}`: {error}"
-                ) from None
+                ) from error.__cause__
             except ValueError as error:
                 raise DataJointError(
                     f"{self._place(number)}: {_shown(value)} cannot be the value of attribute "
@@ -142,7 +143,7 @@ class RowEncoder:
                 raise MissingAttributeError(
                     f"{self._spec.name}: attribute `{name}` has no default to be reset to"
                 )
-            value = default_value(attribute.default)
+            value = unquote(attribute.default)
             if value.startswith("CURRENT_TIMESTAMP"):
                 value = np.datetime64("now").astype(object).astimezone()
         try:
@@ -184,16 +185,7 @@ class RowEncoder:
 
 def _is_missing(attribute: Attribute, value: Any) -> bool:
     type_ = attribute.attribute_type
-    if type_ is None or type_.is_blob:
-        return value is None
-    return type_.is_missing(value)
-
-
-def _encoder(attribute: Attribute, dialect: Dialect, native: bool) -> Callable[[Any], Any]:
-    type_ = attribute.attribute_type
-    if type_ is not None and type_.is_blob:
-        return lambda value: dialect.encode(pack(value, native=native), type_)
-    return lambda value: dialect.encode(value, type_)
+    return value is None if type_ is None else type_.is_missing(value)
 
 
 def _shown(value: Any) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 
 from .condition import Top
 from .fetch import Query, fetch_rows
+from .heading import Attribute
 from .settings import config
+from .types import Adapted
 
 _BLOB = "=BLOB="
 
@@ -29,13 +31,27 @@ _STYLE = """
 
 
 def _sample(query: Query, limit: int) -> tuple[list[str], list[list[Any]], bool]:
-    """Fetch names of attributes, the first entities (blobs replaced), and whether more exist."""
-    names = query.heading.names
-    shown = [name for name in names if not query.heading[name].is_blob]
+    """Fetch names of attributes, the first entities, and whether more exist.
+
+    Blobs and files are not fetched, nor what only an adapter that is not known can read.
+    """
+    attributes = query.heading.attributes
+    veiled = {name: veil for name, attribute in attributes.items() if (veil := _veil(attribute))}
+    shown = [name for name in attributes if name not in veiled]
     rows = fetch_rows(query & Top(limit + 1, "KEY"), shown)
-    values = [dict(zip(shown, row, strict=True)) for row in rows[:limit]]
-    table = [[row.get(name, _BLOB) for name in names] for row in values]
-    return names, table, len(rows) > limit
+    values = [veiled | dict(zip(shown, row, strict=True)) for row in rows[:limit]]
+    table = [[row[name] for name in attributes] for row in values]
+    return list(attributes), table, len(rows) > limit
+
+
+def _veil(attribute: Attribute) -> str:
+    """Choose what stands for values that a preview does not show; "" for those that it shows."""
+    type_ = attribute.attribute_type
+    if isinstance(type_, Adapted) and type_.adapter is None:
+        return f"={type_.text}="
+    if type_ is None or not type_.is_opaque:
+        return ""
+    return _BLOB if type_.is_blob else f"={type_.text}="
 
 
 def _text(value: Any) -> str:

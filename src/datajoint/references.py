@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .connection import Connection
-from .declare import Reference, TableName, TableSpec
+from .declare import TableName, TableSpec
 from .errors import DataJointError
+from .grammar import Reference
 from .utils import did_you_mean
 
 #: Name → what it means in the code around a table class.

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .connection import Connection
-from .declare import TableName, TableSpec, parse_definition, resolve
+from .declare import TableName, TableSpec, resolve
 from .errors import ConflictError, DataJointError, LostConnectionError
+from .grammar import parse_definition
 from .insertion import RowEncoder
 from .logging import logger
 from .settings import config
@@ -46,7 +47,7 @@ def insert_row(
     dialect, heading = connection.dialect, spec.heading
     columns, values = RowEncoder(spec, dialect, False, native_blobs=True).encode(row)
     table = dialect.table(spec.name.schema, spec.name.table)
-    key, rest = heading.primary_key, heading.secondary_attributes
+    key, rest = heading.stored_key, heading.secondary_attributes
     connection.insert(insert_rows(dialect, table, columns, key, rest, mode), [values])
 
 

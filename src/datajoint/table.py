@@ -14,7 +14,7 @@ from typing import Any
 from . import cascade
 from .condition import as_expression
 from .connection import Connection
-from .declare import TableName, TableSpec, parse_definition, resolve
+from .declare import TableName, TableSpec, resolve
 from .dependencies import Edge, Graph
 from .describe import describe
 from .errors import (
@@ -25,6 +25,7 @@ from .errors import (
     MissingTableError,
 )
 from .expression import QueryExpression
+from .grammar import parse_definition
 from .heading import Heading
 from .insertion import EncodedRow, RowEncoder, rows_of
 from .logging import logger
@@ -341,7 +342,7 @@ class Table(QueryExpression):
     ) -> None:
         """Insert rows chunk by chunk, and explain why they are refused after they are undone."""
         dialect = self.connection.dialect
-        key, rest = self.heading.primary_key, self.heading.secondary_attributes
+        key, rest = self.heading.stored_key, self.heading.secondary_attributes
         needed = _PRIVILEGES[mode]
         chunk: list[EncodedRow] = []
         try:
@@ -417,7 +418,7 @@ class Table(QueryExpression):
             )
         names = [name for name in heading.names if name in query.heading]
         dialect = self.connection.dialect
-        key, rest = heading.primary_key, heading.secondary_attributes
+        key, rest = heading.stored_key, heading.secondary_attributes
         types = {name: heading.types[name] for name in names}
         statement = insert_select(
             dialect, self._quoted, types, key, rest, mode, query.relation, query.heading.types

@@ -1,8 +1,9 @@
-"""Attribute types: their grammar, and the values that they admit.
+"""Attribute types, and the values that they admit.
 
-A type text such as ``decimal(5,1) unsigned`` is parsed into an immutable :class:`AttributeType`,
-which brings every value that a user may give into one canonical Python value or says why it
-cannot. How canonical values are stored is the business of each database's dialect.
+A type text such as ``decimal(5,1) unsigned`` is parsed (:mod:`datajoint.grammar`) into an immutable
+:class:`AttributeType`, which brings every value that a user may give into one canonical Python
+value or says why it cannot. How canonical values are stored is the business of each database's
+dialect.
 
 Manual 5.6; storage formats 2.3 and 2.11.
 """
@@ -11,15 +12,14 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import json
 import math
 import numbers
 import re
 import struct
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class AttributeType:
     numeric: ClassVar[bool] = False
     is_string: ClassVar[bool] = False
     is_blob: ClassVar[bool] = False
+    #: Whether values are known to the database as bytes only, by which nothing is found.
+    is_opaque: ClassVar[bool] = False
     temporal: ClassVar[bool] = False
     in_key_allowed: ClassVar[bool] = True
     numpy_dtype: ClassVar[str] = "O"
@@ -67,7 +69,12 @@ class AttributeType:
 
     def is_missing(self, value: Any) -> bool:
         """Tell whether a value stands for the default: None, NaN, NaT; '' for numbers."""
-        return value is None or _is_nan(value)
+        return value is None or is_nan(value)
+
+    @property
+    def stored(self) -> AttributeType:
+        """The type of what the database has."""
+        return self
 
     def same_as(self, other: AttributeType) -> bool:
         """Tell whether another type, perhaps written in another way, is the same."""
@@ -262,7 +269,7 @@ class String(AttributeType):
         return text
 
 
-def _is_nan(value: Any) -> bool:
+def is_nan(value: Any) -> bool:
     """Tell whether a value is one that differs from itself: NaN or NaT, of any library."""
     if type(value).__name__ == "NAType":  # of pandas, which is equal to nothing, not even False
         return True
@@ -401,6 +408,7 @@ class Blob(AttributeType):
 
     category = "blob"
     is_blob = True
+    is_opaque = True
     in_key_allowed = False
 
     def is_missing(self, value: Any) -> bool:
@@ -411,6 +419,169 @@ class Blob(AttributeType):
         if len(value) > self.size:
             raise NotAdmitted(f"takes {len(value)} bytes, of which {self.size} are allowed")
         return bytes(value)
+
+
+@dataclass(frozen=True)
+class Json(AttributeType):
+    """``json``: what JSON can say, given and fetched as dicts, lists, strings, numbers and None."""
+
+    category = "json"
+    in_key_allowed = False
+
+    def is_missing(self, value: Any) -> bool:
+        return value is None
+
+    def encode(self, value: Any) -> str:
+        try:
+            return json.dumps(value, allow_nan=False)
+        except ValueError as error:
+            raise ValueError(f"is no JSON document ({error})") from None
+        except TypeError as error:
+            raise ValueError(
+                f"is no JSON document: {str(error)[:1].lower()}{str(error)[1:]}"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Attachment(AttributeType):
+    """``attach``: a file with its name, kept in the table."""
+
+    category = "attachment"
+    is_opaque = True
+    in_key_allowed = False
+
+    def encode(self, value: Any) -> bytes:
+        """Check the bytes that are stored; what reads files is :mod:`datajoint.codec`."""
+        return bytes(value)
+
+
+@dataclass(frozen=True)
+class External(AttributeType):
+    """``blob@store``, ``attach@store`` and ``filepath@store``: kept in a store, by a hash.
+
+    Attributes
+    ----------
+    kind : str
+        ``blob``, ``attach`` or ``filepath``.
+    store : str
+    """
+
+    kind: str = ""
+    store: str = ""
+
+    category = "external"
+    is_opaque = True
+    in_key_allowed = False
+
+    @property
+    def is_blob(self) -> bool:  # type: ignore[override]
+        return self.kind == "blob"
+
+    def encode(self, value: Any) -> uuid.UUID:
+        raise ValueError("cannot be put into a store by this version, which keeps none yet")
+
+
+class Adapter(Protocol):
+    """What converts the values of an adapted type: see :mod:`datajoint.attribute_adapter`."""
+
+    @property
+    def attribute_type(self) -> str: ...
+
+    def put(self, obj: Any) -> Any: ...
+
+    def get(self, value: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Adapted(AttributeType):
+    """``<name>``: values of the user's own kind, which an adapter makes of those of another type.
+
+    Attributes
+    ----------
+    name : str
+    inner : AttributeType or None
+        What is stored; None until the adapter is found.
+    adapter : Adapter or None
+        None until it is found.
+    """
+
+    name: str = ""
+    inner: AttributeType | None = field(default=None, compare=False)
+    adapter: Adapter | None = field(default=None, compare=False)
+
+    category = "adapted"
+
+    @property
+    def stored(self) -> AttributeType:
+        if self.inner is None:
+            raise self.unknown
+        return self.inner.stored
+
+    @property
+    def is_blob(self) -> bool:  # type: ignore[override]
+        return self.inner is not None and self.inner.is_blob
+
+    @property
+    def is_opaque(self) -> bool:  # type: ignore[override]
+        return self.inner is not None and self.inner.is_opaque
+
+    @property
+    def in_key_allowed(self) -> bool:  # type: ignore[override]
+        return self.inner is None or self.inner.in_key_allowed
+
+    @property
+    def unknown(self) -> DataJointError:
+        """The error for an adapter that was not found."""
+        return DataJointError(
+            f"The adapter of type `{self.text}` is not known: define an instance of "
+            f"dj.AttributeAdapter with the name `{self.name}` where the class of the table is "
+            "defined, give it as add_objects to the schema or virtual module, or install the "
+            "package that provides it"
+        )
+
+    def is_missing(self, value: Any) -> bool:
+        return value is None
+
+    def put(self, value: Any) -> Any:
+        """Make a value of the inner type.
+
+        Raises
+        ------
+        DataJointError
+            When the adapter is not known, or fails.
+        """
+        if self.adapter is None:
+            raise self.unknown
+        try:
+            return self.adapter.put(value)
+        except Exception as error:
+            raise DataJointError(
+                f"the adapter of `{self.text}` cannot put a value of type "
+                f"`{type(value).__name__}` ({type(error).__name__}: {error})"
+            ) from error
+
+    def get(self, value: Any) -> Any:
+        """Make the user's value of one of the inner type.
+
+        Raises
+        ------
+        DataJointError
+            When the adapter is not known, or fails.
+        """
+        if self.adapter is None:
+            raise self.unknown
+        try:
+            return self.adapter.get(value)
+        except Exception as error:
+            raise DataJointError(
+                f"The adapter of `{self.text}` cannot get a value from what is stored "
+                f"({type(error).__name__}: {error})"
+            ) from error
+
+    def encode(self, value: Any) -> Any:
+        put = self.put(value)
+        assert self.inner is not None
+        return self.inner.encode(put)
 
 
 @dataclass(frozen=True)
@@ -520,154 +691,3 @@ def time_text(value: dt.timedelta, digits: int) -> str:
     fraction = f".{microseconds:06d}"[: digits + 1] if digits else ""
     sign = "-" if value < dt.timedelta(0) else ""
     return f"{sign}{hours:02d}:{minutes:02d}:{seconds:02d}{fraction}"
-
-
-# -- grammar --------------------------------------------------------------------------------------
-
-_INTEGER_BITS = {
-    "tinyint": 8,
-    "smallint": 16,
-    "mediumint": 24,
-    "int": 32,
-    "integer": 32,
-    "bigint": 64,
-}
-_BLOB_SIZES = {
-    "tinyblob": 2**8 - 1,
-    "blob": 2**16 - 1,
-    "mediumblob": 2**24 - 1,
-    "longblob": 2**32 - 1,
-}
-
-
-def _integer(text: str, base: str, unsigned: str | None) -> AttributeType:
-    bits = _INTEGER_BITS[base.lower()]
-    low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    return Integer(text, low, high, bool(unsigned))
-
-
-def _float(text: str, base: str, unsigned: str | None) -> AttributeType:
-    return Float(text, single=base.lower() == "float", unsigned=bool(unsigned))
-
-
-def _decimal(
-    text: str, precision: str | None, scale: str | None, unsigned: str | None
-) -> AttributeType:
-    digits, fraction = int(precision or 10), int(scale or 0)
-    if not 1 <= digits <= 65 or fraction > min(digits, 30):
-        raise ValueError(
-            "a decimal has 1 to 65 digits, of which up to 30 and no more than all are fractional"
-        )
-    return Decimal(text, digits, fraction, bool(unsigned))
-
-
-def _string(text: str, base: str, length: str) -> AttributeType:
-    fixed = base.lower() == "char"
-    limit = 255 if fixed else 65535
-    if int(length) > limit:
-        raise ValueError(f"the length of {base.lower()} is at most {limit}")
-    return String(text, int(length), fixed)
-
-
-def _enum(text: str, members: str) -> AttributeType:
-    values = tuple(
-        (single or double).replace("''" if single else '""', "'" if single else '"')
-        for single, double in re.findall(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"", members)
-    )
-    if len({value.casefold() for value in values}) < len(values):
-        raise ValueError("an enum has no member twice")
-    return Enum(text, values)
-
-
-def _seconds(make: Callable[..., AttributeType]) -> Callable[..., AttributeType]:
-    def build(text: str, digits: str | None) -> AttributeType:
-        if int(digits or 0) > 6:
-            raise ValueError("a second has at most 6 fractional digits")
-        return make(text, digits=int(digits or 0))
-
-    return build
-
-
-_UNSIGNED = r"(?:\s+(unsigned))?"
-_STRING = r"(?:'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")"
-
-#: Pattern (case-insensitive, for the whole text) → what makes the type of its groups.
-_GRAMMAR: tuple[tuple[re.Pattern[str], Callable[..., AttributeType]], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), make)
-    for pattern, make in (
-        (rf"({'|'.join(_INTEGER_BITS)})\s*(?:\(\s*\d+\s*\))?{_UNSIGNED}", _integer),
-        (
-            r"(?:decimal|numeric)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?" + _UNSIGNED,
-            _decimal,
-        ),
-        (r"(float|double|real)\s*(?:\(\s*\d+\s*(?:,\s*\d+\s*)?\))?" + _UNSIGNED, _float),
-        (r"(char|varchar)\s*\(\s*(\d+)\s*\)", _string),
-        (rf"enum\s*\(\s*({_STRING}\s*(?:,\s*{_STRING}\s*)*)\)", _enum),
-        (r"bool(?:ean)?", lambda text: Bool(text, 0, 1)),
-        (r"date", Date),
-        (r"datetime\s*(?:\(\s*(\d)\s*\))?", _seconds(DateTime)),
-        (r"timestamp\s*(?:\(\s*(\d)\s*\))?", _seconds(Timestamp)),
-        (r"time\s*(?:\(\s*(\d)\s*\))?", _seconds(Time)),
-        (r"year\s*(?:\(\s*4\s*\))?", Year),
-        (rf"({'|'.join(_BLOB_SIZES)})", lambda text, base: Blob(text, _BLOB_SIZES[base.lower()])),
-        (r"uuid", UUID),
-    )
-)
-
-TYPE_NAMES = (
-    *_INTEGER_BITS,
-    "decimal",
-    "float",
-    "double",
-    "char",
-    "varchar",
-    "enum",
-    "bool",
-    "date",
-    "datetime",
-    "timestamp",
-    "time",
-    "year",
-    *_BLOB_SIZES,
-    "uuid",
-)
-
-
-@lru_cache(maxsize=4096)
-def parse_type(text: str) -> AttributeType:
-    """Parse the text of a type.
-
-    Parameters
-    ----------
-    text : str
-        As in a definition (manual 5.6), in any case.
-
-    Returns
-    -------
-    AttributeType
-        The type; ``str(type)`` is the text.
-
-    Raises
-    ------
-    DataJointError
-        When no type is written so.
-    """
-    stripped = text.strip()
-    for pattern, make in _GRAMMAR:
-        match = pattern.fullmatch(stripped)
-        if match:
-            try:
-                return make(stripped, *match.groups())
-            except ValueError as error:
-                raise DataJointError(f"Attribute type `{stripped}`: {error}") from None
-    raise DataJointError(
-        f"Unsupported attribute type `{stripped}`; the types are: {', '.join(TYPE_NAMES)}"
-    )
-
-
-def column_type(text: str) -> AttributeType:
-    """Parse the type of a column that exists, perhaps made by another program."""
-    try:
-        return parse_type(text)
-    except DataJointError:
-        return Other(text)

@@ -4,21 +4,18 @@ import re
 
 import pytest
 
-from datajoint.declare import (
+from datajoint.declare import ForeignKey, TableName, TableSpec, resolve
+from datajoint.errors import DataJointError
+from datajoint.grammar import (
     AttributeLine,
     Definition,
-    ForeignKey,
     ForeignKeyLine,
     IndexLine,
     Reference,
-    TableName,
-    TableSpec,
     parse_definition,
-    resolve,
+    parse_type,
 )
-from datajoint.errors import DataJointError
 from datajoint.heading import Attribute, Heading, Index
-from datajoint.types import parse_type
 
 NAME = TableName("lab", "child")
 
@@ -36,9 +33,10 @@ def parsed_line(text, *, in_key=False):
 
 
 def parsed_attribute(text, *, in_key=False):
-    item = parsed_line(text, in_key=in_key)
-    assert isinstance(item, AttributeLine)
-    return item.attribute
+    assert isinstance(parsed_line(text, in_key=in_key), AttributeLine)
+    heading = resolved(text if in_key else f"own_key : int\n---\n{text}").heading
+    (found,) = [each for each in heading.attributes.values() if each.name != "own_key"]
+    return found
 
 
 def parsed_reference(text):
@@ -117,10 +115,11 @@ def test_whole_definition():
     """
     definition = parse_definition(text)
     assert definition.comment == "Persons in the lab"
-    assert [item.attribute for item in definition.key] == [
+    heading = resolved(text).heading
+    assert [heading[name] for name in heading.primary_key] == [
         attribute("username", "varchar(16)", in_key=True, comment="username in the database")
     ]
-    assert [item.attribute for item in definition.secondary] == [
+    assert [heading[name] for name in heading.secondary_attributes] == [
         attribute("full_name", "varchar(255)"),
         attribute("start_date", "date", comment="date when joined the lab"),
     ]
@@ -161,8 +160,8 @@ def test_table_comment_with_a_colon_in_front():
 )
 def test_separators(separator):
     definition = parse_definition(f"a : int\n{separator}\nb : int")
-    assert [item.attribute.name for item in definition.key] == ["a"]
-    assert [item.attribute.name for item in definition.secondary] == ["b"]
+    assert [item.name for item in definition.key] == ["a"]
+    assert [item.name for item in definition.secondary] == ["b"]
 
 
 @pytest.mark.parametrize("text", ["", "\n", "   \n  ", "# comment only", "---"])
@@ -174,8 +173,8 @@ def test_empty_definitions(text):
 def test_windows_lines():
     definition = parse_definition("# table\r\na : int # one\r\n---\r\nb : int\r\n")
     assert definition.comment == "table"
-    assert definition.key[0].attribute == attribute("a", "int", in_key=True, comment="one")
-    assert definition.secondary[0].attribute == attribute("b", "int")
+    assert [(line.name, line.comment) for line in definition.key] == [("a", "one")]
+    assert [(line.name, line.comment) for line in definition.secondary] == [("b", "")]
 
 
 def test_parsing_needs_no_tables():
@@ -370,7 +369,7 @@ def test_types_keep_their_writing():
 def test_indexes(text, index):
     item = parsed_line(text)
     assert isinstance(item, IndexLine)
-    assert item.index == index
+    assert Index(item.items, item.unique) == index
 
 
 # -- foreign keys ---------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ import pytest
 from datajoint.declare import ForeignKey, TableName, TableSpec
 from datajoint.dependencies import Dependencies, Graph, table_name, topo_sort
 from datajoint.errors import DataJointError, MissingTableError
+from datajoint.grammar import parse_type
 from datajoint.heading import Attribute, Heading, Index
-from datajoint.types import parse_type
 
 INT = parse_type("int")
 

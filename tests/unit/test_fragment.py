@@ -4,11 +4,11 @@ import pytest
 import sqlglot
 
 from datajoint.errors import QuerySyntaxError
+from datajoint.grammar import parse_type
 from datajoint.sql import fragment as module
 from datajoint.sql.fragment import parse_fragment
 from datajoint.sql.sqlite import DIALECT
 from datajoint.sql.text import SQL
-from datajoint.types import parse_type
 
 TYPES = {
     name: parse_type(text)

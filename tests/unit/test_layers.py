@@ -21,6 +21,7 @@ LAYERS = [
     # values
     "settings",
     "types",
+    "grammar",
     "blob",
     # sql
     "sql",

@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
+from datajoint.grammar import parse_type
 from datajoint.sql.fragment import parse_fragment
 from datajoint.sql.postgresql import DIALECT
 from datajoint.sql.text import SQL
-from datajoint.types import parse_type
 
 TEXT = 'COLLATE "datajoint"."text"'
 ICU = 'COLLATE "und-x-icu"'

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from datajoint import types
 from datajoint.errors import DataJointError
-from datajoint.types import parse_type, to_datetime
+from datajoint.grammar import parse_type
+from datajoint.types import to_datetime
 
 UUID = uuid.UUID("12345678-1234-5678-1234-567812345678")
 

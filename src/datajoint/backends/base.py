@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Protocol
 
 from ..declare import TableName, TableSpec
 from ..errors import DataJointError, QueryError
+from ..grammar import parse_type
 from ..heading import Attribute, Heading
 from ..sql.dialect import Dialect
 from ..sql.statements import Insert
-from ..types import parse_type
 
 
 class Cursor(Protocol):

@@ -19,7 +19,7 @@ from typing import Any, cast
 import pymysql
 from pymysql.constants import CR, ER
 
-from ..declare import TableName, TableSpec, default_value, quoted_default
+from ..declare import TableName, TableSpec
 from ..errors import (
     AccessError,
     ConflictError,
@@ -33,10 +33,11 @@ from ..errors import (
     QuerySyntaxError,
     UnknownAttributeError,
 )
+from ..grammar import column_type, parse_type, quoted, unquote
 from ..heading import Attribute
 from ..sql.mysql import DIALECT
 from ..sql.statements import Insert
-from ..types import AttributeType, Other, column_type, parse_type, time_text
+from ..types import AttributeType, Other, time_text
 from . import mysql_drivers as drivers
 from .base import Backend, Cursor
 from .catalog import assemble, is_readable, names, references
@@ -474,7 +475,7 @@ def create_statement(spec: TableSpec) -> str:
     heading = spec.heading
     inherited = {name for foreign_key in spec.foreign_keys for name in foreign_key.child_attributes}
     clauses = [_column(a, a.name in inherited) for a in heading.all_attributes]
-    clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.primary_key)})")
+    clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
     clauses += [
         f"{_constraint(spec.name.table, number)}{references(DIALECT, foreign_key)} "
         "ON UPDATE CASCADE ON DELETE RESTRICT"
@@ -487,7 +488,7 @@ def create_statement(spec: TableSpec) -> str:
     clauses += [
         f"UNIQUE INDEX ({quote(a.name)})"
         for a in heading.all_attributes
-        if a.autoincrement and a.name != heading.primary_key[0]
+        if a.autoincrement and a.name != heading.stored_key[0]
     ]
     return (
         f"CREATE TABLE IF NOT EXISTS {DIALECT.table(spec.name.schema, spec.name.table)} (\n"
@@ -502,10 +503,11 @@ def _text(text: str) -> str:
 
 
 def _column(attribute: Attribute, inherited: bool) -> str:
-    type_ = attribute.attribute_type
+    type_ = attribute.stored_type
     assert type_ is not None
     declaration = DIALECT.storage[type_.category].declaration(type_)
-    comment = f":{type_}:{attribute.comment}" if declaration != type_.text else attribute.comment
+    marked = declaration != attribute.type
+    comment = f":{attribute.type}:{attribute.comment}" if marked else attribute.comment
     clause = f"{quote(attribute.name)} {declaration} {_default(attribute, inherited)}"
     clause += " AUTO_INCREMENT" if attribute.autoincrement else ""
     return clause + (f" COMMENT {_text(comment)}" if comment or inherited else "")
@@ -574,8 +576,8 @@ def _default_of(default: str | None, type_: AttributeType) -> str | None:
         return None
     if re.match(r"current_timestamp", default, re.IGNORECASE):
         return default.upper().replace("()", "")
-    value = default_value(default)
-    return value if type_.numeric else quoted_default(value)
+    value = unquote(default)
+    return value if type_.numeric else quoted(value)
 
 
 def _without_own_indexes(spec: TableSpec) -> TableSpec:

@@ -97,6 +97,7 @@ class PostgreSQLBackend(Backend):
             raise self._connect_error(error) from error
         connection.prepare_threshold = None  # poolers give each transaction another session
         connection.adapters.register_loader("float4", _SingleLoader)
+        connection.adapters.register_loader("jsonb", _JsonLoader)
         connection.adapters.register_loader(0, _UnknownLoader)
         self._connection = connection
         version = connection.info.server_version
@@ -441,6 +442,15 @@ class _SingleLoader(Loader):
     def load(self, data: Buffer) -> float:
         (number,) = struct.unpack("!f", data)
         return shortest_single(number)
+
+
+class _JsonLoader(Loader):
+    """Reads a document as text, which follows the number of the format."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data)[1:].decode()
 
 
 class _UnknownLoader(Loader):

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 
-from ..declare import quoted_default
 from ..errors import DataJointError
+from ..grammar import column_type, parse_type, quoted
 from ..heading import Attribute
-from ..types import AttributeType, column_type, parse_type
+from ..types import AttributeType
 from .postgresql_ddl import FOREIGN_KEY_INDEX
 
 _FROM = "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
@@ -98,7 +98,7 @@ def _default_of(expression: str, type_: AttributeType) -> str | None:
     value = match[2] if match[1] is None else match[1].replace("''", "'")
     if type_.numeric:
         return {"true": "1", "false": "0"}.get(value.lower(), value)
-    return quoted_default(value)
+    return quoted(value)
 
 
 _TYPES: Mapping[str, str] = {

@@ -9,8 +9,9 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterator
 
-from ..declare import TableSpec, default_value
+from ..declare import TableSpec
 from ..errors import DataJointError
+from ..grammar import unquote
 from ..heading import Attribute
 from ..sql.postgresql import DIALECT
 from ..sql.postgresql_values import TEXT_COLLATION, TEXT_COLLATION_OPTIONS
@@ -59,7 +60,7 @@ def create_statements(spec: TableSpec) -> list[str]:
     sequence = DIALECT.table(spec.name.schema, _short(spec.name.table, " sequence"))
     clauses = [_column(attribute, sequence) for attribute in heading.all_attributes]
     key = quote(_short(spec.name.table, " key"))
-    clauses.append(f"CONSTRAINT {key} PRIMARY KEY ({names(DIALECT, heading.primary_key)})")
+    clauses.append(f"CONSTRAINT {key} PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
     clauses += [
         f"{references(DIALECT, foreign_key)} ON UPDATE CASCADE" for foreign_key in spec.foreign_keys
     ]
@@ -89,7 +90,7 @@ def _counting(table: str, sequence: str, attribute: str) -> list[str]:
 
 def _indexes(spec: TableSpec, table: str) -> Iterator[str]:
     """Write the indexes; the key of a parent is searched for the children of each of its rows."""
-    covered = [tuple(spec.heading.primary_key)]
+    covered = [tuple(spec.heading.stored_key)]
     for index in spec.heading.secondary_indexes:
         name = _short(spec.name.table, f" {len(covered)}")
         unique = "UNIQUE " if index.unique else ""
@@ -106,7 +107,7 @@ def _indexes(spec: TableSpec, table: str) -> Iterator[str]:
 
 def _column(attribute: Attribute, sequence: str) -> str:
     check_name(attribute.name, "attribute")
-    type_ = attribute.attribute_type
+    type_ = attribute.stored_type
     assert type_ is not None
     storage = DIALECT.storage[type_.category]
     name = quote(attribute.name)
@@ -114,12 +115,12 @@ def _column(attribute: Attribute, sequence: str) -> str:
     default = f" DEFAULT nextval({literal(sequence)})" if attribute.autoincrement else ""
     check = storage.check(type_, name)  # which NULL passes
     if check:
-        check = f" CONSTRAINT {quote(_short(f'{attribute.name} : {type_}', ''))} CHECK ({check})"
+        check = f" CONSTRAINT {quote(_short(f'{attribute.name} : {attribute.type}', ''))} CHECK ({check})"
     return f"{name} {storage.declaration(type_)}{not_null}{default or _default(attribute)}{check}"
 
 
 def _default(attribute: Attribute) -> str:
-    default, type_ = attribute.default, attribute.attribute_type
+    default, type_ = attribute.default, attribute.stored_type
     if default is None or default == "null":
         return ""
     if default.upper().startswith("CURRENT_TIMESTAMP"):
@@ -127,7 +128,7 @@ def _default(attribute: Attribute) -> str:
         if digits:
             return f" DEFAULT CAST(statement_timestamp() AS timestamp({digits}) with time zone)"
         return " DEFAULT date_trunc('second', statement_timestamp())"
-    value = DIALECT.encode(default_value(default), type_)
+    value = DIALECT.encode(unquote(default), type_)
     if isinstance(value, dt.timedelta):
         value = f"{value // dt.timedelta(microseconds=1)} microseconds"
     return f" DEFAULT {literal(str(value))}"

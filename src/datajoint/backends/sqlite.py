@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from ..declare import TableName, TableSpec, default_value
+from ..declare import TableName, TableSpec
 from ..errors import (
     AccessError,
     DataJointError,
@@ -29,11 +29,11 @@ from ..errors import (
     QuerySyntaxError,
     UnknownAttributeError,
 )
+from ..grammar import parse_type, unquote
 from ..heading import Attribute
 from ..sql.sqlite import DIALECT
 from ..sql.statements import Insert
 from ..sql.text import literal
-from ..types import parse_type
 from .base import Backend
 from .catalog import assemble, names, references
 from .sqlite_functions import register
@@ -336,12 +336,12 @@ def create_statements(spec: TableSpec) -> list[str]:
     table = DIALECT.table(spec.name.schema, spec.name.table)
     clauses = [_column(attribute) for attribute in heading.all_attributes]
     if not any(attribute.autoincrement for attribute in heading.all_attributes):
-        clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.primary_key)})")
+        clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
     clauses += [
         f"{references(DIALECT, foreign_key)} ON UPDATE CASCADE" for foreign_key in spec.foreign_keys
     ]
     statements = [f"CREATE TABLE {table} (\n  " + ",\n  ".join(clauses) + "\n)"]
-    covered = [tuple(heading.primary_key)]
+    covered = [tuple(heading.stored_key)]
     prefix = f"{spec.name.schema}.{spec.name.table}"
     for index in heading.secondary_indexes:
         statements.append(_index(table, f"{prefix} {len(covered)}", index.attributes, index.unique))
@@ -356,7 +356,7 @@ def create_statements(spec: TableSpec) -> list[str]:
 
 
 def _column(attribute: Attribute) -> str:
-    type_ = attribute.attribute_type
+    type_ = attribute.stored_type
     assert type_ is not None
     storage = DIALECT.storage[type_.category]
     name = quote(attribute.name)
@@ -367,20 +367,20 @@ def _column(attribute: Attribute) -> str:
     check = storage.check(type_, name)
     if check:
         condition = f"{name} IS NULL OR ({check})" if attribute.nullable else check
-        constraint = quote(f"{attribute.name} : {type_}")
+        constraint = quote(f"{attribute.name} : {attribute.type}")
         check = f" CONSTRAINT {constraint} CHECK ({condition})"
     return f"{name} {declaration}{_default(attribute)}{check}"
 
 
 def _default(attribute: Attribute) -> str:
-    default, type_ = attribute.default, attribute.attribute_type
+    default, type_ = attribute.default, attribute.stored_type
     if default is None or default == "null":
         return ""
     if default.upper().startswith("CURRENT_TIMESTAMP"):
         digits = getattr(type_, "digits", 0)
         now = "strftime('%Y-%m-%d %H:%M:%f', 'now', 'localtime') || '000'"
         return f" DEFAULT (substr({now}, 1, {20 + digits if digits else 19}))"
-    return f" DEFAULT {literal(DIALECT.encode(default_value(default), type_))}"
+    return f" DEFAULT {literal(DIALECT.encode(unquote(default), type_))}"
 
 
 def _index(table: str, name: str, attributes: Iterable[str], unique: bool) -> str:

@@ -122,7 +122,8 @@ class Dialect:
         """
         if value is None or type_ is None:
             return value
-        return self.storage[type_.category].encode(type_.encode(value), type_)
+        stored = type_.stored
+        return self.storage[stored.category].encode(type_.encode(value), stored)
 
     def decoder(self, type_: AttributeType | None) -> Callable[[Any], Any] | None:
         """Return what decodes the stored values of a type; None when they need no decoding."""

@@ -21,7 +21,8 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 
 from ..errors import QuerySyntaxError
-from ..types import AttributeType, parse_type
+from ..grammar import parse_type
+from ..types import AttributeType
 from .text import SQL, Param
 
 _LITERAL = re.compile(

@@ -5,6 +5,7 @@ Storage formats 2 and 3.
 
 from __future__ import annotations
 
+import json
 import struct
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,11 @@ def _fetched(column: SQL, type_: AttributeType | None) -> SQL:
 
 
 _AS_IT_IS = Storage(lambda type_: str(type_.text))
+_UUID = Storage(
+    lambda type_: "binary(16)",
+    encode=lambda value, type_: value.bytes,
+    decoder=lambda type_: lambda stored: uuid.UUID(bytes=stored),
+)
 
 STORAGE: Mapping[str, Storage] = {
     **dict.fromkeys(
@@ -56,12 +62,11 @@ STORAGE: Mapping[str, Storage] = {
         ),
         _AS_IT_IS,
     ),
+    "json": Storage(_AS_IT_IS.declaration, decoder=lambda type_: json.loads),
+    "attachment": Storage(lambda type_: "longblob"),
+    "external": _UUID,
     "float": Storage(_AS_IT_IS.declaration, encode=_encode_float, decoder=_decode_float),
-    "uuid": Storage(
-        lambda type_: "binary(16)",
-        encode=lambda value, type_: value.bytes,
-        decoder=lambda type_: lambda stored: uuid.UUID(bytes=stored),
-    ),
+    "uuid": _UUID,
 }
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import json
 import struct
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..types import AttributeType, Blob, Enum, Float, Integer, String
+from ..types import AttributeType, Blob, Enum, Float, Integer, NotAdmitted, String
 from .dialect import Dialect, Storage
 from .postgresql_fragments import translate
 from .postgresql_values import KINDS, TEXT_COLLATION, leading_number, read_duration, read_moment
@@ -78,6 +79,12 @@ def _decode_timestamp(value: dt.datetime) -> dt.datetime:
     return value.replace(tzinfo=None)
 
 
+def _encode_json(value: str, type_: AttributeType) -> str:
+    if "\\u0000" in value:
+        raise NotAdmitted("contains a NUL character, which PostgreSQL cannot hold in a document")
+    return value
+
+
 STORAGE: Mapping[str, Storage] = {
     "integer": Storage(
         lambda type_: _native_integer(type_)[0], _integer_check, decoder=_integer_decoder
@@ -112,6 +119,9 @@ STORAGE: Mapping[str, Storage] = {
         lambda type_, column: f"{column} BETWEEN '-838:59:59' AND '838:59:59'",
     ),
     "uuid": Storage(lambda type_: "uuid"),
+    "json": Storage(lambda type_: "jsonb", encode=_encode_json, decoder=lambda type_: json.loads),
+    "attachment": Storage(lambda type_: "bytea"),
+    "external": Storage(lambda type_: "uuid"),
     "blob": Storage(lambda type_: "bytea", _blob_check),
     "other": Storage(lambda type_: type_.text),
 }
@@ -191,7 +201,7 @@ def _skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
 
 def _assigned(column: str, source: AttributeType | None, type_: AttributeType | None) -> str:
     """Cast what a query gives to the type of the attribute, as MySQL does by itself."""
-    if type_ is None or type_.category in ("blob", "other"):
+    if type_ is None or type_.category in ("blob", "attachment", "other"):
         return column
     if type_.category == "bool" or (source is not None and source.category == "bool"):
         column = f"CAST({column} AS integer)"

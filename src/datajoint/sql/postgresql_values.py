@@ -17,7 +17,8 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.generators.postgres import PostgresGenerator
 
-from ..types import AttributeType, Float, parse_type, to_datetime
+from ..grammar import parse_type
+from ..types import AttributeType, Float, to_datetime
 from .fragment import compared_with, constant_text, infer
 
 #: The collation of texts, created by the backend: ICU's root collation at its first level, which

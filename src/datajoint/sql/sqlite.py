@@ -18,6 +18,7 @@ from sqlglot.dialects.sqlite import SQLite
 from sqlglot.errors import ErrorLevel
 from sqlglot.generators.sqlite import SQLiteGenerator
 
+from ..grammar import parse_type
 from ..types import (
     AttributeType,
     Date,
@@ -28,7 +29,6 @@ from ..types import (
     NotAdmitted,
     String,
     Time,
-    parse_type,
     time_text,
     to_datetime,
 )
@@ -149,6 +149,12 @@ def _decode_datetime(text: str) -> dt.datetime:
 
 _INTEGER = Storage(lambda type_: "INT", _integer_check, _encode_integer)
 _TEXT = Storage(lambda type_: "TEXT COLLATE NOCASE", _string_check)
+_UUID = Storage(
+    lambda type_: "TEXT COLLATE NOCASE",
+    lambda type_, column: f"{column} GLOB '{'-'.join('[0-9a-f]' * n for n in (8, 4, 4, 4, 12))}'",
+    lambda value, type_: str(value),
+    lambda type_: uuid.UUID,
+)
 
 STORAGE: Mapping[str, Storage] = {
     "integer": _INTEGER,
@@ -181,14 +187,14 @@ STORAGE: Mapping[str, Storage] = {
     "time": Storage(
         lambda type_: "TEXT COLLATE time", _time_check, _encode_time, lambda type_: time_value
     ),
-    "uuid": Storage(
-        lambda type_: "TEXT COLLATE NOCASE",
-        lambda type_, column: (
-            f"{column} GLOB '{'-'.join('[0-9a-f]' * n for n in (8, 4, 4, 4, 12))}'"
-        ),
-        lambda value, type_: str(value),
-        lambda type_: uuid.UUID,
+    "uuid": _UUID,
+    "json": Storage(
+        lambda type_: "TEXT",
+        lambda type_, column: f"json_valid({column})",
+        decoder=lambda type_: json.loads,
     ),
+    "attachment": Storage(lambda type_: "BLOB", lambda type_, column: f"typeof({column}) = 'blob'"),
+    "external": _UUID,
     "blob": Storage(
         lambda type_: "BLOB",
         lambda type_, column: f"typeof({column}) = 'blob' AND length({column}) <= {type_.size}",

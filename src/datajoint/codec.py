@@ -1,0 +1,109 @@
+"""From the values of users to those that the database stores, and back.
+
+A value passes through the adapter of its attribute if there is one, is checked and brought into
+the canonical form of its type, serialized if it is a blob or a file, and encoded for the driver of
+the database. Storage formats 2.11 and 3.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .blob import pack, unpack
+from .sql.dialect import Dialect
+from .types import Adapted, Attachment, AttributeType, External
+
+Coder = Callable[[Any], Any]
+
+
+def encoder(type_: AttributeType | None, dialect: Dialect, *, native_blobs: bool) -> Coder:
+    """Make what encodes the values of an attribute; none of them stands for a default.
+
+    Parameters
+    ----------
+    type_ : AttributeType or None
+        None: values are taken as they are.
+    dialect : Dialect
+    native_blobs : bool
+        Whether blobs may hold Python objects.
+
+    Returns
+    -------
+    callable
+        Raises ValueError or DataJointError for a value that the type does not admit.
+    """
+    if isinstance(type_, Adapted):
+        adapted, inner = type_, encoder(type_.inner, dialect, native_blobs=native_blobs)
+        return lambda value: inner(adapted.put(value))
+    if isinstance(type_, Attachment):
+        return lambda value: dialect.encode(_read_file(value), type_)
+    if type_ is not None and type_.is_blob and not isinstance(type_, External):
+        return lambda value: dialect.encode(pack(value, native=native_blobs), type_)
+    return lambda value: dialect.encode(value, type_)
+
+
+def decoder(
+    type_: AttributeType | None,
+    dialect: Dialect,
+    *,
+    squeeze: bool = False,
+    download_path: str | Path = ".",
+) -> Coder | None:
+    """Make what decodes the stored values of an attribute, none of them NULL.
+
+    Parameters
+    ----------
+    type_ : AttributeType or None
+    dialect : Dialect
+    squeeze : bool
+        Whether arrays in blobs lose their dimensions of length 1.
+    download_path : str or Path
+        The folder for attached files.
+
+    Returns
+    -------
+    callable or None
+        None when the values need no decoding.
+    """
+    if isinstance(type_, Adapted):
+        adapted = type_
+        inner = decoder(type_.inner, dialect, squeeze=squeeze, download_path=download_path)
+        return lambda stored: adapted.get(inner(stored) if inner else stored)
+    if isinstance(type_, Attachment):
+        return lambda stored: _write_file(bytes(stored), Path(download_path))
+    if type_ is not None and type_.is_blob and not isinstance(type_, External):
+        return lambda stored: unpack(stored, squeeze=squeeze)
+    return dialect.decoder(type_)
+
+
+# -- attached files -------------------------------------------------------------------------------
+
+
+def _read_file(path: Any) -> bytes:
+    """Read a file, with its name before it."""
+    if not isinstance(path, (str, Path)):
+        raise ValueError(f"is a {type(path).__name__}, not the path of a file")
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ValueError("is no file that exists")
+    return file.name.encode() + b"\0" + file.read_bytes()
+
+
+def _write_file(stored: bytes, folder: Path) -> str:
+    """Write an attached file into a folder, unless it is there; say where.
+
+    A file of the same name with other contents stays, and the new one gets a number.
+    """
+    name_bytes, _, contents = stored.partition(b"\0")
+    name = Path(name_bytes.decode()).name  # never outside of the folder
+    file = folder / name
+    number = 0
+    while file.exists():
+        if file.read_bytes() == contents:
+            return str(file)
+        file = folder / f"{Path(name).stem}_{number:04x}{Path(name).suffix}"
+        number += 1
+    file.write_bytes(contents)
+    return str(file)
