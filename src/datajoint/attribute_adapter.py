@@ -17,6 +17,7 @@ from typing import Any
 
 from .errors import DataJointError
 from .grammar import parse_type
+from .heading import Heading
 from .types import Adapted, Adapter, AttributeType
 
 ENTRY_POINTS = "datajoint.adapters"
@@ -77,12 +78,31 @@ def adapt(type_: Adapted, find: Find) -> Adapted:
     find : callable
         Where to look first.
 
+    Returns
+    -------
+    Adapted
+        The same as was given when there is no such adapter.
+
     Raises
     ------
     DataJointError
-        When there is no such adapter, its own type is wrong, or adapters go round in a circle.
+        When the type of an adapter is wrong, or adapters go round in a circle.
     """
     return _adapt(type_, find, ())
+
+
+def require(type_: AttributeType) -> None:
+    """Check that an adapted type has its adapter, and so on down to the type that is stored.
+
+    Raises
+    ------
+    DataJointError
+        Names the adapter that is not known.
+    """
+    while isinstance(type_, Adapted):
+        if type_.adapter is None or type_.inner is None:
+            raise type_.unknown
+        type_ = type_.inner
 
 
 def _adapt(type_: Adapted, find: Find, seen: tuple[str, ...]) -> Adapted:
@@ -91,7 +111,7 @@ def _adapt(type_: Adapted, find: Find, seen: tuple[str, ...]) -> Adapted:
         raise DataJointError(f"The adapter `{type_.text}` adapts itself: {circle}")
     adapter = find(type_.name) or _registered.get(type_.name) or _provided(type_.name)
     if adapter is None:
-        raise type_.unknown
+        return type_
     text = adapter.attribute_type
     if not isinstance(text, str):
         raise DataJointError(
@@ -102,6 +122,17 @@ def _adapt(type_: Adapted, find: Find, seen: tuple[str, ...]) -> Adapted:
     if isinstance(inner, Adapted):
         inner = _adapt(inner, find, (*seen, type_.name))
     return replace(type_, inner=inner, adapter=adapter)
+
+
+def adapt_all(heading: Heading, find: Find) -> Heading:
+    """Give the adapted types of a heading their adapters, so far as they are found."""
+    attributes = tuple(
+        replace(attribute, attribute_type=adapt(attribute.attribute_type, find))
+        if isinstance(attribute.attribute_type, Adapted)
+        else attribute
+        for attribute in heading.all_attributes
+    )
+    return replace(heading, all_attributes=attributes)
 
 
 def adapter_in(context: Mapping[str, Any], name: str) -> Adapter | None:

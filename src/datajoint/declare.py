@@ -25,7 +25,7 @@ from .grammar import (
 )
 from .heading import Attribute, Heading, Index
 from .sql.algebra import Stored
-from .types import Adapted, AttributeType
+from .types import Adapted, AttributeType, External
 from .utils import did_you_mean
 
 # -- what a table is ------------------------------------------------------------------------------
@@ -204,7 +204,11 @@ def resolve(
     for items, in_key in ((definition.key, True), (definition.secondary, False)):
         for item in items:
             if isinstance(item, AttributeLine):
-                _add_attribute(attributes, item, _attribute(item, in_key, adapt or _no_adapter))
+                attribute = _attribute(item, in_key, adapt or _no_adapter)
+                _add_attribute(attributes, item, attribute)
+                if isinstance(attribute.stored_type, External):
+                    parent = external_table(name.schema, attribute.stored_type.store)
+                    foreign_keys.append(ForeignKey(parent, ((attribute.name, "hash"),)))
             elif isinstance(item, ForeignKeyLine):
                 foreign_key = _add_foreign_key(attributes, item, name, lookup, in_key=in_key)
                 foreign_keys.append(foreign_key)
@@ -226,6 +230,11 @@ def resolve(
     return TableSpec(
         name, Heading(tuple(ordered), definition.comment, tuple(indexes)), tuple(foreign_keys)
     )
+
+
+def external_table(schema: str, store: str) -> TableName:
+    """Name the table that tracks what a schema keeps in a store."""
+    return TableName(schema, f"~external_{store}")
 
 
 def _no_adapter(type_: Adapted) -> Adapted:

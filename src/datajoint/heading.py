@@ -193,6 +193,11 @@ class Heading:
     def secondary_attributes(self) -> list[str]:
         return [name for name, attribute in self.attributes.items() if not attribute.in_key]
 
+    @cached_property
+    def has_adapters(self) -> bool:
+        """Whether any attribute has a type of the user's own."""
+        return any(isinstance(a.attribute_type, Adapted) for a in self.all_attributes)
+
     @property
     def blobs(self) -> list[str]:
         return [name for name, attribute in self.attributes.items() if attribute.is_blob]

@@ -9,10 +9,12 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .attribute_adapter import Find, adapter_in
 from .connection import Connection
 from .declare import TableName, TableSpec
 from .errors import DataJointError
 from .grammar import Reference
+from .types import Adapter
 from .utils import did_you_mean
 
 #: Name → what it means in the code around a table class.
@@ -65,6 +67,25 @@ def find_table(
         return None
     spec: TableSpec = table.spec
     return spec
+
+
+def adapter_finder(context: Context, connection: Connection, spec: TableSpec) -> Find:
+    """Make what finds the adapters of the types of a table.
+
+    They are looked for in the context of the table; where its attributes come from other tables,
+    or it has no class, they are those that classes of its schema and of its parents brought along.
+    """
+    schemas = dict.fromkeys([spec.name.schema, *(fk.parent.schema for fk in spec.foreign_keys)])
+
+    def find(name: str) -> Adapter | None:
+        adapter = adapter_in(context, name)
+        for schema in schemas:
+            adapter = adapter or connection.adapters.get((schema, name))
+        if adapter is not None:
+            connection.adapters[spec.name.schema, name] = adapter
+        return adapter
+
+    return find
 
 
 def class_names(context: Context) -> dict[str, str]:

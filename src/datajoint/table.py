@@ -9,9 +9,11 @@ import inspect
 import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from . import cascade
+from .attribute_adapter import adapt, adapt_all, require
 from .condition import as_expression
 from .connection import Connection
 from .declare import TableName, TableSpec, resolve
@@ -25,17 +27,19 @@ from .errors import (
     MissingTableError,
 )
 from .expression import QueryExpression
+from .external import declare_stores
 from .grammar import parse_definition
 from .heading import Heading
 from .insertion import EncodedRow, RowEncoder, rows_of
 from .logging import logger
-from .references import Context, class_names, find_table
+from .references import Context, adapter_finder, class_names, find_table
 from .service import log_event
 from .settings import config
 from .sql import algebra
 from .sql.algebra import Relation
 from .sql.select import Writer
 from .sql.statements import insert_rows, insert_select, update
+from .types import Adapted
 from .utils import get_master, split_full_table_name, user_choice
 
 _CHUNK = 1000
@@ -105,7 +109,11 @@ class Table(QueryExpression):
     @property
     def spec(self) -> TableSpec:
         """All that the database knows about the table."""
-        return self.connection.table(self.name)
+        spec = self.connection.table(self.name)
+        if spec.heading.has_adapters:
+            find = adapter_finder(self.declaration_context or {}, self.connection, spec)
+            spec = replace(spec, heading=adapt_all(spec.heading, find))
+        return spec
 
     @property
     def connection(self) -> Connection:
@@ -152,15 +160,27 @@ class Table(QueryExpression):
         if len(self.table_name) > 64:
             raise DataJointError(f"The name of table {self.name} is longer than 64 characters")
         context = context if context is not None else self.declaration_context or {}
-        definition = parse_definition(inspect.cleandoc(self.definition))
-        spec = resolve(
-            definition,
-            self.name,
-            lambda reference: find_table(reference, context, self.connection, self.name),
-        )
+        spec = self._defined(context)
         self._check_declaration(spec)
+        declare_stores(self.connection, spec)
         self.connection.create_table(spec)
         log_event(self.connection, self.name.schema, f"Declared {self.name}")
+
+    def _defined(self, context: Context) -> TableSpec:
+        """Specify the table as its definition says."""
+        find = adapter_finder(context, self.connection, TableSpec(self.name, Heading()))
+
+        def adapt_type(type_: Adapted) -> Adapted:
+            adapted = adapt(type_, find)
+            require(adapted)
+            return adapted
+
+        return resolve(
+            parse_definition(inspect.cleandoc(self.definition)),
+            self.name,
+            lambda reference: find_table(reference, context, self.connection, self.name),
+            adapt_type,
+        )
 
     def _check_declaration(self, spec: TableSpec) -> None:
         """Refuse what the tier of the table does not allow."""

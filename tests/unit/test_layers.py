@@ -45,6 +45,7 @@ LAYERS = [
     "declare",
     "describe",
     "dependencies",
+    "attribute_adapter",
     # backends
     "backends",
     "backends.base",
@@ -59,6 +60,7 @@ LAYERS = [
     "backends.mysql_drivers",
     "backends.mysql",
     # session
+    "codec",
     "connection",
     # query
     "fetch",
@@ -68,6 +70,7 @@ LAYERS = [
     "references",
     "insertion",
     "service",
+    "external",
     "cascade",
     "table",
     "jobs",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 
 from ..declare import ForeignKey, TableName, TableSpec
+from ..grammar import column_type
 from ..heading import Attribute, Heading, Index
 from ..sql.dialect import Dialect
+from ..types import Adapted, AttributeType
 
 
 def is_readable(socket: int) -> bool:
@@ -32,6 +35,12 @@ def references(dialect: Dialect, foreign_key: ForeignKey) -> str:
         f"FOREIGN KEY ({names(dialect, foreign_key.child_attributes)}) "
         f"REFERENCES {table} ({names(dialect, foreign_key.parent_attributes)})"
     )
+
+
+def marked_type(marker: str, native: AttributeType) -> AttributeType:
+    """Read the type that is noted with a column whose own type says less."""
+    type_ = column_type(marker)
+    return replace(type_, inner=native) if isinstance(type_, Adapted) else type_
 
 
 def assemble(

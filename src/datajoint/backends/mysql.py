@@ -40,7 +40,7 @@ from ..sql.statements import Insert
 from ..types import AttributeType, Other, time_text
 from . import mysql_drivers as drivers
 from .base import Backend, Cursor
-from .catalog import assemble, is_readable, names, references
+from .catalog import assemble, is_readable, marked_type, names, references
 
 SQL_MODE = (
     "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,STRICT_ALL_TABLES,"
@@ -548,7 +548,8 @@ def _attribute(
 ) -> Attribute:
     marker = _MARKER.fullmatch(comment)
     nullable = is_nullable == "YES"
-    type_ = column_type(marker[1]) if marker else _type_of(sql_type)
+    native = _type_of(sql_type)
+    type_ = marked_type(marker[1], native) if marker else native
     return Attribute(
         name,
         type_,

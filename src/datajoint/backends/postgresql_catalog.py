@@ -14,6 +14,7 @@ from ..errors import DataJointError
 from ..grammar import column_type, parse_type, quoted
 from ..heading import Attribute
 from ..types import AttributeType
+from .catalog import marked_type
 from .postgresql_ddl import FOREIGN_KEY_INDEX
 
 _FROM = "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
@@ -73,7 +74,8 @@ def read_attribute(
 ) -> Attribute:
     """Make an attribute of a row of COLUMNS."""
     marker = _MARKER.fullmatch(comment)
-    type_ = column_type(marker[1] if marker else _guess_type(sql_type))
+    native = column_type(_guess_type(sql_type))
+    type_ = marked_type(marker[1], native) if marker else native
     counts = identity or (expression or "").startswith("nextval(")
     default = None if counts or expression is None else _default_of(expression, type_)
     return Attribute(
@@ -110,6 +112,7 @@ _TYPES: Mapping[str, str] = {
     "text": "varchar(65535)",
     "character varying": "varchar(65535)",
     "bytea": "longblob",
+    "jsonb": "json",
     "timestamp without time zone": "datetime(6)",
     "timestamp with time zone": "timestamp(6)",
     "interval": "time(6)",

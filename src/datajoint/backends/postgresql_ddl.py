@@ -115,7 +115,8 @@ def _column(attribute: Attribute, sequence: str) -> str:
     default = f" DEFAULT nextval({literal(sequence)})" if attribute.autoincrement else ""
     check = storage.check(type_, name)  # which NULL passes
     if check:
-        check = f" CONSTRAINT {quote(_short(f'{attribute.name} : {attribute.type}', ''))} CHECK ({check})"
+        constraint = quote(_short(f"{attribute.name} : {attribute.type}", ""))
+        check = f" CONSTRAINT {constraint} CHECK ({check})"
     return f"{name} {storage.declaration(type_)}{not_null}{default or _default(attribute)}{check}"
 
 

@@ -35,7 +35,7 @@ from ..sql.sqlite import DIALECT
 from ..sql.statements import Insert
 from ..sql.text import literal
 from .base import Backend
-from .catalog import assemble, names, references
+from .catalog import assemble, marked_type, names, references
 from .sqlite_functions import register
 
 _METADATA = """
@@ -411,7 +411,7 @@ def _attribute(
     nullable = not not_null and not in_key
     return Attribute(
         name,
-        parse_type(text),
+        marked_type(text, parse_type(_guess_type(sql_type))),
         in_key,
         nullable,
         "null" if nullable else default,
