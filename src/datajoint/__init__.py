@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .admin import kill as kill
     from .admin import kill_quick as kill_quick
     from .admin import set_password as set_password
+    from .attribute_adapter import AttributeAdapter as AttributeAdapter
     from .blob import MatCell as MatCell
     from .blob import MatStruct as MatStruct
     from .condition import AndList as AndList
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 #: Public name → the module that has it, and its name there.
 _EXPORTS = {
     "AndList": ("condition", "AndList"),
+    "AttributeAdapter": ("attribute_adapter", "AttributeAdapter"),
     "Computed": ("user_tables", "Computed"),
     "Config": ("settings", "Config"),
     "Connection": ("connection", "Connection"),

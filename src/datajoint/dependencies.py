@@ -40,7 +40,7 @@ class Edge:
     @property
     def attr_map(self) -> dict[str, str]:
         """Attribute of the child → attribute of the parent."""
-        return dict(self.foreign_key.attributes)
+        return {child: old for child, old in self.foreign_key.attributes if child[0] != "_"}
 
     @property
     def aliased(self) -> bool:

@@ -610,7 +610,9 @@ class U(Universal):
         columns, heading = project(own, query.heading, (), named_attributes)
         given = frozenset(self._primary_key)
         _check_grouped(columns, given)
-        relation = algebra.Aggregation(query.relation, self._primary_key, given, columns)
+        relation = algebra.Aggregation(
+            query.relation, self._primary_key, given, columns, universal=True
+        )
         return Aggregation._make(query.connection, heading, relation)
 
     aggregate = aggr

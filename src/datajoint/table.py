@@ -28,7 +28,7 @@ from .errors import (
 )
 from .expression import QueryExpression
 from .external import declare_stores
-from .grammar import parse_definition
+from .grammar import parse_definition, unquote
 from .heading import Heading
 from .insertion import EncodedRow, RowEncoder, rows_of
 from .logging import logger
@@ -383,6 +383,11 @@ class Table(QueryExpression):
         heading = self.heading
         rows = [dict(zip(columns, values, strict=True)) for columns, values in chunk]
         primary = tuple(heading.primary_key)
+        if not primary and mode == "insert":
+            return DuplicateError(
+                f"Cannot insert into {self.name}: without a primary key it has at most one entity. "
+                "Set replace=True to replace it"
+            )
         unique = (index.attributes for index in heading.secondary_indexes if index.unique)
         for names in (primary, *unique) if mode == "insert" else unique:
             keys = [tuple(row.get(name) for name in names) for row in rows]
@@ -411,20 +416,25 @@ class Table(QueryExpression):
     ) -> IntegrityError:
         """Name the foreign key and the value for which a parent is missing."""
         writer = Writer(self.connection.dialect)
+        attributes = self.heading.all_attributes
+        hidden = {a.name: unquote(a.default) for a in attributes if a.is_hidden and a.default}
         for foreign_key in self.spec.foreign_keys:
             parent = self.connection.table(foreign_key.parent)
             child, names = foreign_key.child_attributes, foreign_key.parent_attributes
-            rows = (dict(zip(columns, values, strict=True)) for columns, values in chunk)
+            rows = (hidden | dict(zip(columns, values, strict=True)) for columns, values in chunk)
             for values in dict.fromkeys(tuple(row.get(n) for n in child) for row in rows):
                 if None in values:
                     continue
                 condition = algebra.OneOf(names, (values,))
                 found = algebra.Restriction(parent.relation, condition)
                 if not self.connection.rows(writer.exists(found))[0][0]:
-                    shown = ", ".join(f"{n} = {v!r}" for n, v in zip(names, values, strict=True))
+                    pairs = [(n, v) for n, v in zip(names, values, strict=True) if n not in hidden]
+                    shown = ", ".join(f"{n} = {v!r}" for n, v in pairs)
+                    own = f" ({', '.join(child)})" if pairs else ""
                     return IntegrityError(
-                        f"Cannot {action} {self.name}: its foreign key ({', '.join(child)}) "
-                        f"refers to {foreign_key.parent}, which has no entity with {shown}"
+                        f"Cannot {action} {self.name}: its foreign key{own} refers to "
+                        f"{foreign_key.parent}, which has no entity"
+                        + (f" with {shown}" if shown else "")
                     )
         return error
 

@@ -197,12 +197,15 @@ class Aggregation:
         The attributes that have one value in each group: those of A.
     columns
         The attributes of the result.
+    universal : bool
+        Whether no entities form a group too, where nothing identifies a group: for ``dj.U()``.
     """
 
     source: Relation
     by: tuple[str, ...]
     given: frozenset[str]
     columns: tuple[tuple[str, Column], ...]
+    universal: bool = False
 
 
 @dataclass(frozen=True)

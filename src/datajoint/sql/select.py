@@ -223,8 +223,10 @@ class Writer:
         used = frozenset(relation.by).union(*map(_names, columns.values()))
         statement = self._plain(relation.source, used)
         # Servers do not know that what else has one value in each group depends on the key.
-        dependent = sorted(used & relation.given - set(relation.by)) if relation.by else []
+        dependent = sorted(used & relation.given - set(relation.by))
         statement.group_by = [statement.columns[name] for name in (*relation.by, *dependent)]
+        if not statement.group_by and not relation.universal:
+            statement.having.append(SQL("COUNT(*) > 0"))
         statement.given = frozenset(
             name
             for name, column in columns.items()
