@@ -198,10 +198,10 @@ class _Scanner:
     def take(self, token: str | re.Pattern[str]) -> re.Match[str] | None:
         """Read a token, or a text in any case, if it comes next."""
         pattern = re.compile(re.escape(token), re.IGNORECASE) if isinstance(token, str) else token
+        start = self.column
         self.skip_blanks()
         match = pattern.match(self.text, self.column)
-        if match:
-            self.column = match.end()
+        self.column = match.end() if match else start
         return match
 
     def skip_blanks(self) -> None:
@@ -224,6 +224,7 @@ class _Scanner:
         return match
 
     def unexpected(self, message: str) -> _Unexpected:
+        self.skip_blanks()
         return _Unexpected(message, self.column)
 
     @property

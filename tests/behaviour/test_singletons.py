@@ -288,7 +288,7 @@ class TestReferences:
         assert tables.CurrentTerm.full_table_name in tables.Note.parents(primary=False)
 
     def test_diagram(self, tables):
-        graph = dj.Diagram(tables.schema).graph
+        graph = dj.Diagram(tables.schema).graph()
         parents = {tables.CurrentTerm.full_table_name, tables.Student.full_table_name}
         assert set(graph.predecessors(tables.Enrolled.full_table_name)) == parents
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 from pathlib import Path
@@ -28,6 +29,10 @@ class IncumbentError(Exception):
         return f"{self.type}: {self.text}"
 
 
+#: Without these, the other client refuses some of its types.
+_SWITCHES = {"DJ_SUPPORT_ADAPTED_TYPES": "TRUE", "DJ_SUPPORT_FILEPATH_MANAGEMENT": "TRUE"}
+
+
 class Incumbent:
     """The other client, in a process of its own."""
 
@@ -44,6 +49,7 @@ class Incumbent:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=log.parent,
+                env={**os.environ, **_SWITCHES},
                 text=True,
                 encoding="utf-8",
             )

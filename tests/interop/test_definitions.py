@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-
-from datajoint.errors import DataJointError
 
 from .conftest import Pair, Sql
 from .sides import Here, Incumbent, IncumbentError, Side
@@ -556,10 +555,113 @@ def test_names_of_63_characters(assert_same_tables: SameTables) -> None:
     assert_same_tables(TABLES["62 characters"].replace("Abb", "Abbb"))
 
 
-@pytest.mark.xfail(reason="attach and json come later", raises=DataJointError)
 @pytest.mark.parametrize("type_", ["attach", "json"])
-def test_types_to_come(assert_same_tables: SameTables, type_: str) -> None:
+def test_types_below_the_key(assert_same_tables: SameTables, type_: str) -> None:
     assert_same_tables(attributes(f"a : {type_}", f"b = null : {type_}  # with a comment"))
+
+
+def test_types_of_stores(
+    assert_same_tables: SameTables, here: Here, incumbent: Incumbent, tmp_path: Path
+) -> None:
+    """The tables that track stores are the same too."""
+    place = f"dict(protocol='file', location={str(tmp_path)!r}, stage={str(tmp_path)!r})"
+    stores = f"dj.config['stores'] = {{'ext': {place}, 'raw-2': {place}}}\n"
+    assert_same_tables(
+        stores
+        + attributes(
+            "a : blob@ext",
+            "b = null : attach@ext  # with a comment",
+            "c : filepath@raw-2",
+            "index (sample_id)",
+            "d : attach@raw-2",
+        )
+    )
+
+
+def test_adapted_types(assert_same_tables: SameTables) -> None:
+    assert_same_tables(
+        ADAPTERS
+        + attributes(
+            "a : <graph>",
+            "b = null : <graph>  # with a comment",
+            "d : <short> # d",
+            "index (d)",
+        )
+    )
+
+
+ADAPTERS = """
+def adapter(type_):
+    class Adapter(dj.AttributeAdapter):
+        attribute_type = type_
+        def put(self, obj):
+            return obj[::-1]
+        def get(self, value):
+            return value[::-1]
+    return Adapter()
+graph, short = map(adapter, ["longblob", "varchar(12)"])
+"""
+
+
+def test_values_of_adapted_types(pair: Pair) -> None:
+    pair.run(
+        "lab = schema(name)\n"
+        + ADAPTERS
+        + attributes("a : <graph>", "b = null : <graph>", "c : <short>")
+    )
+    row = {"sample_id": 1, "a": [1, 2], "b": ["x", 3.5], "c": "abc"}
+    pair.maker.run("Sample.insert1(row)", row=row)
+    pair.user.run("Sample.insert1(row)", row={**row, "sample_id": 2, "b": []})
+    for key in (1, 2):
+        pair.assert_same("(Sample & dict(sample_id=key)).fetch1()", key=key)
+    assert pair.user.value("(Sample & dict(sample_id=1)).fetch1()") == row
+    pair.assert_same("(Sample & 'sample_id=1').fetch1('c', 'b')")
+    lines = [line.split() for line in pair.maker.value("Sample.describe()").splitlines()]
+    assert lines == [line.split() for line in pair.user.value("Sample.describe()").splitlines()]
+
+
+def test_attached_files(pair: Pair, tmp_path: Path) -> None:
+    (tmp_path / "my file.tar.gz").write_bytes(b"hello\0world")
+    pair.run("lab = schema(name)\n" + attributes("a : attach", "b = null : attach"))
+    row = {"sample_id": 1, "a": str(tmp_path / "my file.tar.gz"), "b": None}
+    pair.maker.run("Sample.insert1(row)", row=row)
+    pair.user.run("Sample.insert1(row)", row={**row, "sample_id": 2})
+    stored = pair.sql(f"SELECT a FROM `{pair.schema_name}`.sample")
+    assert stored == [(b"my file.tar.gz\0hello\0world",)] * 2
+    for side, folder in ((pair.maker, "one"), (pair.user, "two")):
+        (tmp_path / folder).mkdir()
+        other = b"other contents"
+        (tmp_path / folder / "my file.tar.gz").write_bytes(other)
+        for _ in range(2):  # the second time, the file is there
+            paths = side.value(
+                "list(Sample.fetch('a', download_path=path))", path=str(tmp_path / folder)
+            )
+            expected = str(tmp_path / folder / "my file.tar_0000.gz")
+            assert paths == [expected, expected]
+        assert Path(expected).read_bytes() == b"hello\0world"
+        assert (tmp_path / folder / "my file.tar.gz").read_bytes() == other
+
+
+def test_tables_of_one_entity_are_ours_alone(
+    here: Here, incumbent: Incumbent, schema_name: str
+) -> None:
+    """The other client refuses to declare them, and can read them."""
+    source = """
+@lab
+class Current(dj.Manual):
+    definition = '''
+    ---
+    term : varchar(10)
+    '''
+"""
+    with pytest.raises(IncumbentError, match="primary key"):
+        declare(incumbent, f"{schema_name}_a", source)
+    declare(here, schema_name, source)
+    here.run("Current.insert1(('Fall',))")
+    incumbent.run(f"lab = schema({schema_name!r})")
+    free = f"dj.FreeTable(dj.conn(), '`{schema_name}`.`current`')"
+    assert incumbent.value(f"{free}.fetch(as_dict=True)") == [{"term": "Fall"}]
+    assert incumbent.value(f"{free}.heading.names") == ["term"]
 
 
 # -- wanted differences ------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from typing import Any, cast
 import pymysql
 from pymysql.constants import CR, ER
 
-from ..declare import TableName, TableSpec
+from ..declare import ForeignKey, TableName, TableSpec
 from ..errors import (
     AccessError,
     ConflictError,
@@ -478,7 +478,7 @@ def create_statement(spec: TableSpec) -> str:
     clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
     clauses += [
         f"{_constraint(spec.name.table, number)}{references(DIALECT, foreign_key)} "
-        "ON UPDATE CASCADE ON DELETE RESTRICT"
+        f"ON UPDATE {_on_update(foreign_key)} ON DELETE RESTRICT"
         for number, foreign_key in enumerate(spec.foreign_keys, start=1)
     ]
     clauses += [
@@ -522,6 +522,11 @@ def _default(attribute: Attribute, inherited: bool) -> str:
     if default.upper().startswith("CURRENT_TIMESTAMP") or default[0] in "'\"":
         return f"NOT NULL DEFAULT {default}"
     return f'NOT NULL DEFAULT "{default}"'
+
+
+def _on_update(foreign_key: ForeignKey) -> str:
+    """Follow changes of keys; those of objects in stores never change."""
+    return "RESTRICT" if foreign_key.parent.table.startswith("~") else "CASCADE"
 
 
 def _constraint(table: str, number: int) -> str:
