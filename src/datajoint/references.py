@@ -12,7 +12,7 @@ from typing import Any
 from .attribute_adapter import Find, adapter_in
 from .connection import Connection
 from .declare import TableName, TableSpec
-from .errors import DataJointError
+from .errors import DataJointError, MissingTableError
 from .grammar import Reference
 from .types import Adapter
 from .utils import did_you_mean
@@ -50,7 +50,7 @@ def find_table(
     found: Any = context
     for i, name in enumerate(reference.path):
         try:
-            found = found[name] if i == 0 else getattr(found, name)
+            found = found[name] if i == 0 else _attribute(found, name)
         except (AttributeError, KeyError):
             before = ".".join(reference.path[:i])
             known = context if i == 0 else dir(found)
@@ -65,8 +65,19 @@ def find_table(
         raise DataJointError(f"`{reference}` is a table of another connection")
     if table.name == declaring:
         return None
+    if not table.is_declared:
+        raise MissingTableError(
+            f"Table {table.name} is not declared: declare it before the tables that refer to it "
+            "(tables cannot refer to each other in a circle)"
+        )
     spec: TableSpec = table.spec
     return spec
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    """Get an attribute of a module, class or object; of a class, also what its properties give."""
+    value = getattr(owner, name)
+    return getattr(owner(), name) if isinstance(value, property) else value
 
 
 def adapter_finder(context: Context, connection: Connection, spec: TableSpec) -> Find:
