@@ -173,14 +173,14 @@ class _Unexpected(Exception):
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _NUMBER = re.compile(r"\d+", re.ASCII)
-_STRING = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"")
+STRING = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"")
 _QUOTED_NAME = re.compile(r"`([^`]+)`")
 _STORE = re.compile(r"[a-z][-\w]*", re.IGNORECASE)
 _WORD = re.compile(r"[^\s=:#(]+")
-_DEFAULT = re.compile(rf"{_STRING.pattern}|[^:'\"#]*[^:'\"#\s]")
+_DEFAULT = re.compile(rf"{STRING.pattern}|[^:'\"#]*[^:'\"#\s]")
 _OLD_FOREIGN_KEY = re.compile(r"\([^()]*\)\s*->\s*([\w.]+)")
 _SERIAL = re.compile(r"serial\b", re.IGNORECASE)
-_ADAPTER = re.compile(r"<\s*([^<>\s]+)\s*>")
+_ADAPTER = re.compile(r"<\s*([^<>\s:]+)\s*>")
 _PROJECTION = re.compile(r"proj(?:ect)?\s*\(")
 _JSON_KEY = re.compile(r"[^\s.,:()\[\]#'\"`]+")
 _JSON_TYPE = re.compile(r"[a-z]+(\s*\(\s*\d+\s*(,\s*\d+\s*)?\))?", re.IGNORECASE)
@@ -242,7 +242,7 @@ class _Scanner:
 
 def unquote(text: str) -> str:
     """Read a string between quotes; any other text stands for itself."""
-    if not _STRING.fullmatch(text):
+    if not STRING.fullmatch(text):
         return text
     quote = text[0]
 
@@ -336,9 +336,9 @@ def _characters(scanner: _Scanner, base: str) -> AttributeType:
 
 def _enum(scanner: _Scanner, base: str) -> AttributeType:
     scanner.expect("(", "`(` and the members between quotes")
-    members = [unquote(scanner.expect(_STRING, "a member between quotes")[0])]
+    members = [unquote(scanner.expect(STRING, "a member between quotes")[0])]
     while scanner.take(","):
-        members.append(unquote(scanner.expect(_STRING, "a member between quotes")[0]))
+        members.append(unquote(scanner.expect(STRING, "a member between quotes")[0]))
     scanner.expect(")", "`,` or `)`")
     if len({member.casefold() for member in members}) < len(members):
         raise ValueError("an enum has no member twice")
@@ -637,7 +637,7 @@ def _renames(scanner: _Scanner) -> list[tuple[str, str]]:
             what = "a renamed attribute, `new_name='old_name'`"
             new = scanner.expect(_IDENTIFIER, what)
             scanner.expect("=", "`=`: a foreign key can only rename, as in `new_name='old_name'`")
-            old = unquote(scanner.expect(_STRING, "the old name between quotes")[0])
+            old = unquote(scanner.expect(STRING, "the old name between quotes")[0])
             if not _NAME.fullmatch(old):
                 raise scanner.unexpected("a foreign key cannot compute attributes, only rename")
             fault = name_fault(new[0])

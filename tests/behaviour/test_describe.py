@@ -2,8 +2,11 @@
 
 import itertools
 import logging
+import os
 import string
+import unicodedata
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,10 +17,34 @@ import datajoint as dj
 _numbers = itertools.count()
 
 
+class _Reversed(dj.AttributeAdapter):
+    attribute_type = ""
+
+    def put(self, obj):
+        return obj[::-1]
+
+    def get(self, value):
+        return value[::-1]
+
+
+def adapter(type_):
+    return type("Reversed", (_Reversed,), {"attribute_type": type_})()
+
+
+ADAPTERS = {
+    "label": adapter("varchar(8)"),
+    "array": adapter("longblob"),
+    "document": adapter("json"),
+}
+STORE = {"protocol": "file", "location": "."}
+
+
 class Lab:
     """A schema with some parents, in which tables are declared from any definition."""
 
-    def __init__(self, schema):
+    def __init__(self, schema, other):
+        label = ADAPTERS["label"]  # noqa: F841 - for the definitions
+
         @schema
         class Subject(dj.Manual):
             definition = """
@@ -45,19 +72,43 @@ class Lab:
             probe : varchar(12)
             """
 
+        @schema
+        class Place(dj.Manual):
+            definition = """
+            at : <label>   # a key of the user's own type
+            """
+
+        @schema
+        class Current(dj.Manual):
+            definition = """
+            ---
+            what : varchar(10)
+            """
+
+        @other
+        class Rig(dj.Lookup):
+            definition = """
+            rig : smallint unsigned
+            day : date
+            """
+
         self.schema = schema
         self.Subject, self.Session, self.Probe = Subject, Session, Probe
-        self.context = {"Subject": Subject, "Session": Session, "Probe": Probe}
+        rigs = SimpleNamespace(Rig=Rig)
+        self.classes = {"Subject": Subject, "Session": Session, "Probe": Probe}
+        self.classes |= {"Place": Place, "Current": Current, "Rig": Rig}
+        self.context = {**self.classes, **ADAPTERS, "other": rigs}
 
     def declare(self, definition):
         """Declare a table under a name of its own."""
         class_ = type(f"Table{next(_numbers)}", (dj.Manual,), {"definition": definition})
-        return self.schema(class_, context=self.context)
+        return self.schema(class_, context={**self.context, **self.classes})
 
 
 @pytest.fixture
 def lab(make_schema):
-    return Lab(make_schema())
+    with dj.config(stores={"ext": STORE, "raw-2": STORE}):
+        yield Lab(make_schema(), make_schema())
 
 
 def content(table):
@@ -362,7 +413,10 @@ def test_part_of_a_master(lab):
 # -- at random ------------------------------------------------------------------------------------
 
 _TEXT = string.ascii_letters + string.digits + " _-+*/=<>.,;:!?%&|()[]{}'\"`#$@~^\\éΩµ長"
-COMMENTS = st.text(_TEXT, max_size=30).filter(lambda text: not text.strip().startswith(":"))
+_ANY = st.characters(exclude_categories=["Cc", "Cs"])
+COMMENTS = (
+    st.text(_TEXT, max_size=30) | st.text(_ANY, max_size=40) | st.text(_TEXT, min_size=256)
+).filter(lambda text: not text.strip().startswith(":"))
 
 
 def quoted(text):
@@ -371,7 +425,21 @@ def quoted(text):
 
 
 def with_default(type_, defaults):
-    return st.tuples(st.just(type_), defaults)
+    return st.tuples(st.just(type_) if isinstance(type_, str) else type_, defaults)
+
+
+def enum(members):
+    """Write the type of an enum."""
+    return f"enum({', '.join(map(quoted, members))})"
+
+
+BACKSLASHES = [r"'\n'", r"'a\tb'", "'%'", r"'\\'", "'\"'"]
+ENUMS = st.lists(
+    st.text(_TEXT, min_size=1, max_size=5).map(str.strip),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda member: unicodedata.normalize("NFKD", member).casefold(),
+).map(enum)
 
 
 _NOTHING = st.none()
@@ -385,6 +453,8 @@ TYPES = st.one_of(
     ),
     with_default("double", _NOTHING | _NULL | st.sampled_from(["0", "-1.", "1e-3", "2.5"])),
     with_default("varchar(40)", _NOTHING | _NULL | st.text(_TEXT, max_size=20).map(quoted)),
+    with_default("varchar(9)", st.text(_ANY, max_size=9).map(quoted)),
+    with_default("VARCHAR (7)", st.sampled_from(BACKSLASHES)),
     with_default("char(5)", _NOTHING | _NULL | st.sampled_from(["abc", '"x y"', "'it''s'"])),
     with_default(
         """enum('left', "it's", 'a#b:c')""",
@@ -396,11 +466,39 @@ TYPES = st.one_of(
     with_default("time", _NOTHING | _NULL | st.sampled_from(['"12:30:00"', "'-01:00:00'"])),
     with_default("bool", _NOTHING | _NULL | st.sampled_from(["true", "0", "FALSE"])),
     with_default("uuid", _NOTHING | _NULL),
-    with_default("longblob", _NOTHING | _NULL),
+    with_default("bigint unsigned", _NOTHING | st.just("18446744073709551615")),
+    with_default("mediumint", _NOTHING | st.just("-8388608")),
+    with_default("float", _NOTHING | st.sampled_from(["0.1", "1e30", "-.5"])),
+    with_default("decimal(30,10) unsigned", _NOTHING | st.just("12345678901234567890.5")),
+    with_default("year", _NOTHING | _NULL | st.just("2001")),
+    with_default("timestamp(3)", _NOTHING | st.just("CURRENT_TIMESTAMP(3)")),
+    with_default("datetime", _NULL | st.sampled_from(["current_timestamp", "'1999-12-31'"])),
+    with_default("time(6)", _NOTHING | st.just("'838:59:58.999999'")),
+    with_default("varchar(0)", _NOTHING | st.just("''")),
+    with_default(
+        st.sampled_from(
+            [
+                "tinyblob",
+                "blob",
+                "mediumblob",
+                "longblob",
+                "json",
+                "attach",
+                "blob@ext",
+                "attach@ext",
+                "filepath@raw-2",
+                "<array>",
+                "<document>",
+            ]
+        ),
+        _NOTHING | _NULL,
+    ),
+    with_default("<label>", _NOTHING | _NULL | st.just("'none'")),
+    with_default(ENUMS, _NOTHING | _NULL),
 )
 KEY_TYPES = st.sampled_from(
     ["int", "smallint unsigned", "varchar(12)", "char(4)", "date", "decimal(6,2)", "uuid",
-     "enum('a', 'b')", "datetime"]
+     "enum('a', 'b')", "datetime", "<label>", "bool", "time(3)", "year", "int(11)", "double(8,2)"]
 )  # fmt: skip
 
 #: A foreign key without options, and the attributes that it brings.
@@ -413,6 +511,10 @@ REFERENCES = {
     "Subject.proj(mother='subject_id')": ["mother"],
     'Session.proj(sub="subject_id", other="session")': ["sub", "other"],
     "Probe.proj(second='probe')": ["second"],
+    "Place": ["at"],
+    "Place.proj(here='at')": ["here"],
+    "other.Rig": ["rig", "day"],
+    "Current": [],
 }
 
 
@@ -427,7 +529,7 @@ def definitions(draw):
     def attribute(in_key):
         name = next(names)
         type_, default = (draw(KEY_TYPES), None) if in_key else draw(TYPES)
-        if type_ != "longblob":
+        if not any(word in type_ for word in ("blob", "json", "attach", "path", "array", "docu")):
             indexable.append(name)
         comment = draw(st.just("") | COMMENTS)
         return (
@@ -441,6 +543,8 @@ def definitions(draw):
         options = draw(st.sampled_from([[], ["unique"]] if in_key else [
             [], ["unique"], ["nullable"], ["nullable", "unique"], ["UNIQUE", "Nullable"]
         ]))  # fmt: skip
+        if not REFERENCES[reference]:
+            options = []
         for name in REFERENCES[reference]:
             if name not in known:
                 known.append(name)
@@ -448,13 +552,13 @@ def definitions(draw):
         return "-> " + (f"[{', '.join(options)}] " if options else "") + reference
 
     key = [foreign_key(reference, True) for reference in references[:split]]
-    key += [attribute(True) for _ in range(draw(st.integers(0 if key else 1, 3)))]
+    key += [attribute(True) for _ in range(draw(st.integers(0, 3)))]
     rest = [foreign_key(reference, False) for reference in references[split:]]
-    rest += [attribute(False) for _ in range(draw(st.integers(0, 4)))]
-    columns = st.lists(st.sampled_from(indexable), unique=True, min_size=1, max_size=3)
+    rest += [attribute(False) for _ in range(draw(st.integers(0 if known else 1, 4)))]
+    columns = st.lists(st.sampled_from(indexable or ["?"]), unique=True, min_size=1, max_size=3)
     indexes = [
         f"{'unique ' * draw(st.booleans())}index ({', '.join(index)})"
-        for index in draw(st.lists(columns, max_size=3, unique_by=tuple))
+        for index in draw(st.lists(columns, max_size=3 if indexable else 0, unique_by=tuple))
     ]
     comment = draw(st.just("") | COMMENTS)
     lines = [f"# {comment}", *draw(st.permutations(key)), "---", *draw(st.permutations(rest))]
@@ -463,7 +567,7 @@ def definitions(draw):
 
 def test_any_definition(lab):
     @settings(
-        max_examples=50,
+        max_examples=int(os.environ.get("DJ_TEST_EXAMPLES", "50")),
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
         print_blob=False,

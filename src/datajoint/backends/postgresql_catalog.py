@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from ..errors import DataJointError
-from ..grammar import column_type, parse_type, quoted
+from ..grammar import STRING, column_type, parse_type, quoted
 from ..heading import Attribute
 from ..types import AttributeType
 from .catalog import marked_type
@@ -58,7 +58,7 @@ FOREIGN_KEYS = (
     "WHERE {} ORDER BY c.relname, f.oid, b.attnum"
 )
 
-_MARKER = re.compile(r""":((?:[^:'"]|'[^']*'|"[^"]*")+):(.*)""", re.DOTALL)
+_MARKER = re.compile(rf""":((?:[^:'"]|{STRING.pattern})+):(.*)""", re.DOTALL)
 _NOW = re.compile(r"statement_timestamp\(\)|now\(\)|current_timestamp|localtimestamp", re.I)
 _CONSTANT = re.compile(r"(?:'((?:[^']|'')*)'|([^':(]+))(?:::.*)?", re.DOTALL)
 
