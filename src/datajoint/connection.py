@@ -24,6 +24,7 @@ from .errors import (
     DataJointError,
     LostConnectionError,
     MissingTableError,
+    QueryError,
 )
 from .logging import announce, logger
 from .settings import choose_backend, config
@@ -449,8 +450,13 @@ class Connection:
 
     def create_table(self, spec: TableSpec) -> None:
         """Create a table."""
-        with self.requiring("CREATE, or REFERENCES on a parent", "create", spec.name):
-            self._run(lambda: self._backend.create_table(spec))
+        try:
+            with self.requiring("CREATE, or REFERENCES on a parent", "create", spec.name):
+                self._run(lambda: self._backend.create_table(spec))
+        except QueryError as error:
+            raise type(error)(f"Cannot create {spec.name}", *error.args) from error.__cause__
+        except ValueError as error:  # of a default
+            raise DataJointError(f"Cannot create {spec.name}: the default {error}") from None
         self._read_again(spec.name)
 
     def drop_table(self, name: TableName) -> None:

@@ -415,7 +415,9 @@ def test_part_of_a_master(lab):
 _TEXT = string.ascii_letters + string.digits + " _-+*/=<>.,;:!?%&|()[]{}'\"`#$@~^\\éΩµ長"
 _ANY = st.characters(exclude_categories=["Cc", "Cs"])
 COMMENTS = (
-    st.text(_TEXT, max_size=30) | st.text(_ANY, max_size=40) | st.text(_TEXT, min_size=256)
+    st.text(_TEXT, max_size=30)
+    | st.text(_ANY, max_size=40)
+    | st.text(_TEXT, min_size=256, max_size=900)
 ).filter(lambda text: not text.strip().startswith(":"))
 
 
@@ -466,7 +468,7 @@ TYPES = st.one_of(
     with_default("time", _NOTHING | _NULL | st.sampled_from(['"12:30:00"', "'-01:00:00'"])),
     with_default("bool", _NOTHING | _NULL | st.sampled_from(["true", "0", "FALSE"])),
     with_default("uuid", _NOTHING | _NULL),
-    with_default("bigint unsigned", _NOTHING | st.just("18446744073709551615")),
+    with_default("bigint unsigned", _NOTHING | st.just("9223372036854775807")),
     with_default("mediumint", _NOTHING | st.just("-8388608")),
     with_default("float", _NOTHING | st.sampled_from(["0.1", "1e30", "-.5"])),
     with_default("decimal(30,10) unsigned", _NOTHING | st.just("12345678901234567890.5")),
@@ -529,7 +531,8 @@ def definitions(draw):
     def attribute(in_key):
         name = next(names)
         type_, default = (draw(KEY_TYPES), None) if in_key else draw(TYPES)
-        if not any(word in type_ for word in ("blob", "json", "attach", "path", "array", "docu")):
+        unsorted = ("blob", "json", "attach", "path", "array", "document", "varchar(0)")
+        if not any(word in type_ for word in unsorted):
             indexable.append(name)
         comment = draw(st.just("") | COMMENTS)
         return (
@@ -565,7 +568,9 @@ def definitions(draw):
     return "\n".join([*lines, *indexes])
 
 
-def test_any_definition(lab):
+def test_any_definition(lab, make_schema):
+    labs = [100, lab]
+
     @settings(
         max_examples=int(os.environ.get("DJ_TEST_EXAMPLES", "50")),
         deadline=None,
@@ -574,6 +579,9 @@ def test_any_definition(lab):
     )
     @given(definitions())
     def check(definition):
-        check_round_trip(lab, definition)
+        labs[0] -= 1
+        if not labs[0]:  # a server cannot drop thousands of tables together
+            labs[:] = [100, Lab(make_schema(), make_schema())]
+        check_round_trip(labs[1], definition)
 
     check()
