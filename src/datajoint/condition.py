@@ -20,7 +20,7 @@ from .sql import algebra
 from .sql.algebra import Condition, Relation
 from .sql.dialect import Dialect
 from .sql.fragment import Fragment, parse_fragment
-from .types import Decimal, NotAdmitted, is_nan
+from .types import Adapted, Decimal, NotAdmitted, is_nan
 
 
 class AndList(list[Any]):
@@ -225,10 +225,10 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
     value = as_expression(value)
     if isinstance(value, (Queryable, Universal)):
         raise DataJointError(f"Attribute `{name}` cannot be restricted by a query; restrict by it")
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return _any(_equal(heading, name, member, dialect) for member in value)
     attribute = heading[name]
     type_ = attribute.attribute_type
+    if isinstance(value, (list, tuple, set, frozenset)) and not isinstance(type_, Adapted):
+        return _any(_equal(heading, name, member, dialect) for member in value)
     if type_ is not None and type_.is_opaque:
         raise DataJointError(
             f"Nothing can be restricted by attribute `{name}` of type `{type_}`: the database "

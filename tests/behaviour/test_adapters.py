@@ -117,6 +117,9 @@ def test_restriction_by_values(lab):
     assert len(lab.Place & lab.Place.fetch("KEY")) == 2
     assert (lab.Place & {"mirror": Point(5, 6)}).fetch1("name") == "a"
     assert (lab.Place & {"mirror": None}).fetch1("name") == ""
+    with_list = {"at": Point(1, 2), "mirror": [Point(5, 6)]}  # an object as any other
+    with pytest.raises(dj.DataJointError, match="cannot put a value of type `list`"):
+        lab.Place & with_list
     with pytest.raises(dj.DataJointError, match=r"attribute `outline` of type `<points>`"):
         lab.Place & {"outline": [Point(0, 0)]}
 

@@ -569,7 +569,7 @@ def definitions(draw):
 
 
 def test_any_definition(lab, make_schema):
-    labs = [100, lab]
+    labs = [30, lab]
 
     @settings(
         max_examples=int(os.environ.get("DJ_TEST_EXAMPLES", "50")),
@@ -581,7 +581,7 @@ def test_any_definition(lab, make_schema):
     def check(definition):
         labs[0] -= 1
         if not labs[0]:  # a server cannot drop thousands of tables together
-            labs[:] = [100, Lab(make_schema(), make_schema())]
+            labs[:] = [30, Lab(make_schema(), make_schema())]
         check_round_trip(labs[1], definition)
 
     check()
