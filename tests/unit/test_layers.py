@@ -72,6 +72,8 @@ LAYERS = [
     "jobs",
     "autopopulate",
     "user_tables",
+    "classes",
+    "source",
     "schemas",
     # applications
     "diagram",
