@@ -5,7 +5,7 @@ from __future__ import annotations
 import code
 import keyword
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import import_module
 from textwrap import indent
@@ -26,6 +26,8 @@ from .user_tables import tier_of
 from .utils import did_you_mean
 from .version import __version__
 
+#: Opens the connection that the options ask for.
+Connect = Callable[[], Connection]
 _SCHEMAS = ("-s", "--schemas")
 
 
@@ -38,7 +40,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (DataJointError, OSError) as error:
+        except DataJointError as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -103,10 +105,9 @@ def main(
       dj -h db.example.org -u alice -p        on this server; asks for the password
       dj describe lab_mice.Mouse              how a table is defined
       dj save lab_mice --output mice.py       Python source for a schema
-    """
-    given = {"user": user, "password": password, "host": host}
-    given = {name: value for name, value in given.items() if value is not None}
-    ctx.obj = lambda: conn(reset=bool(given), **given)
+    """  # noqa: D301 - \b keeps click from filling the lines that follow
+    given = (user, password, host) != (None, None, None)
+    ctx.obj = lambda: conn(host, user, password, reset=given)
     if ctx.invoked_subcommand is None:
         modules = dict(map(_split_alias, schemas))
         if modules or given:
@@ -185,17 +186,16 @@ def _interact(modules: dict[str, VirtualModule]) -> None:
 
 @main.command("schemas")
 @click.pass_obj
-def list_schemas(connect: Any) -> None:
+def list_schemas(connect: Connect) -> None:
     """List the schemas that you can see."""
-    connection: Connection = connect()
-    for schema in connection.list_schemas():
+    for schema in connect().list_schemas():
         click.echo(schema)
 
 
-@main.command()
+@main.command(short_help="Show the definitions of tables.")
 @click.argument("name", metavar="SCHEMA[.TABLE]")
 @click.pass_obj
-def describe(connect: Any, name: str) -> None:
+def describe(connect: Connect, name: str) -> None:
     """Show the definitions of all tables of a schema, or that of one table.
 
     TABLE is the name of its class, or its name in the database.
@@ -206,7 +206,7 @@ def describe(connect: Any, name: str) -> None:
       dj describe lab_mice.Mouse
       dj describe lab_mice.Mouse.Weight
       dj describe lab_mice.mouse__weight
-    """
+    """  # noqa: D301 - \b keeps click from filling the lines that follow
     connect()
     schema, _, wanted = name.partition(".")
     module = _module(schema, schema)
@@ -230,7 +230,7 @@ def describe(connect: Any, name: str) -> None:
         )
 
 
-@main.command()
+@main.command(short_help="Write Python source for a schema.")
 @click.argument("schema")
 @click.option(
     "-o",
@@ -246,7 +246,7 @@ def describe(connect: Any, name: str) -> None:
     help="python declares the tables; stubs are for editors and type checkers.",
 )
 @click.pass_obj
-def save(connect: Any, schema: str, output: str | None, format: str) -> None:
+def save(connect: Connect, schema: str, output: str | None, format: str) -> None:
     """Write Python source, or stubs, for a schema as it is in the database.
 
     \b
@@ -254,14 +254,17 @@ def save(connect: Any, schema: str, output: str | None, format: str) -> None:
       dj save lab_mice
       dj save lab_mice --output mice.py
       dj save lab_mice --output mice.pyi --format stubs
-    """
+    """  # noqa: D301 - \b keeps click from filling the lines that follow
     connect()
-    text = _module(schema, schema).schema.save(output, format)
+    try:
+        text = _module(schema, schema).schema.save(output, format)
+    except OSError as error:
+        raise click.FileError(str(output), error.strerror) from error
     if text is not None:
         click.echo(text, nl=False)
 
 
-@main.command("config")
+@main.command("config", short_help="Show the settings.")
 def show_config() -> None:
     """Show every setting, its value, and which file or variable sets it.
 
@@ -279,7 +282,7 @@ def show_config() -> None:
         click.echo(f"{name:<{width}}  {value}{source}")
 
 
-@main.command()
+@main.command(short_help="Run an image pipeline from start to end.")
 @click.option(
     "--database",
     type=click.Path(dir_okay=False),
