@@ -45,13 +45,13 @@ def name_classes(tables: Iterable[str]) -> ClassNames:
     Parameters
     ----------
     tables : iterable of str
-        The names of all tables, masters before their parts. Where two would have the same class,
-        the first one gets it.
+        The names of all tables. Where two would have the same class, the first one by the
+        alphabet gets it.
     """
     paths: dict[str, tuple[str, ...]] = {}
     others: dict[str, str] = {}
     owners: dict[tuple[str, ...], str] = {}
-    for table in tables:
+    for table in sorted(tables):  # masters before their parts
         path, reason = _class_path(table, paths)
         if path in owners:
             reason = f"its class would be `{'.'.join(path)}`, as that of `{owners[path]}`"
@@ -126,7 +126,7 @@ def spawn_classes(
     database : str
         The schema.
     tables : iterable of str
-        The names of its tables, masters before their parts.
+        The names of its tables.
     context : mapping
         Where the classes are put; parts are put into the classes of their masters.
     around : mapping, optional

@@ -248,16 +248,19 @@ class Schema:
         Parameters
         ----------
         context : dict, optional
-            Where the classes are put, and where they may be already: ``globals()``, for example;
-            the namespace of the caller by default. A function cannot be given new variables: in
-            one, give a context or use :class:`VirtualModule`.
+            Where the classes are put, and where they may be already: ``globals()``, for example.
+            By default, the context of the schema, or else the namespace of the caller. A function
+            cannot be given new variables: in one, give a context or use :class:`VirtualModule`.
 
         Notes
         -----
         Manual 6.1.2.
         """
+        name = self._name()
         around: Context = {}
-        if context is None:
+        if context is None and isinstance(self.context, MutableMapping):
+            context = self.context
+        elif context is None:
             frame = self._caller(inspect.currentframe())
             if frame is None:
                 raise DataJointError("Give the `context` that the classes are put into")
@@ -265,11 +268,13 @@ class Schema:
                 logger.warning(
                     "Classes of schema `%s` do not become variables of the function `%s`: give "
                     "the context to put them into, or use dj.VirtualModule",
-                    self._name(),
+                    name,
                     frame.f_code.co_name,
                 )
             context, around = frame.f_locals, frame.f_globals
-        spawn_classes(self.connection, self._name(), self._sorted_tables(), context, around)
+        self.connection.forget_catalog(name)  # others may have declared tables meanwhile
+        tables = [table for table in self.connection.tables(name) if not table.startswith("~")]
+        spawn_classes(self.connection, name, tables, context, around)
 
     @property
     def code(self) -> str:

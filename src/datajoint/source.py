@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from textwrap import indent
 
@@ -17,6 +17,7 @@ from .declare import TableName, TableSpec
 from .describe import describe
 from .heading import Attribute
 from .user_tables import tier_of
+from .utils import get_master
 
 _INDENT = " " * 4
 #: Names that mean something in what is written: at its top, and in the definitions of parts.
@@ -91,26 +92,25 @@ def write_python(connection: Connection, schema: str, tables: Iterable[str]) -> 
     tables : iterable of str
         The names of its tables, parents first.
     """
-    return _Module(connection, schema, tables).python()
+    return _Module(connection, schema, tables, declarable=True).python()
 
 
 def write_stubs(connection: Connection, schema: str, tables: Iterable[str]) -> str:
     """Write a stub file with the tables of a schema; parameters as :func:`write_python`."""
-    return _Module(connection, schema, tables).stubs()
+    return _Module(connection, schema, tables, declarable=False).stubs()
 
 
 class _Module:
     """The source of a module in the making."""
 
-    def __init__(self, connection: Connection, schema: str, tables: Iterable[str]) -> None:
-        tables = list(tables)
+    def __init__(
+        self, connection: Connection, schema: str, tables: Iterable[str], *, declarable: bool
+    ) -> None:
         self._connection = connection
         self._schema = schema
         self._specs = {name: connection.table(TableName(schema, name)) for name in tables}
-        declarable = [name for name in tables if self._specs[name].heading.primary_key]
-        names = name_classes(declarable)
-        keyless = {name: "it has no primary key" for name in tables if name not in declarable}
-        self._names = ClassNames(names.paths, {**names.others, **keyless})
+        names = name_classes(self._specs)
+        self._names = _declarable(names, self._specs) if declarable else names
         self._others = {
             other: name_classes(connection.tables(other)) for other in self._referred_schemas()
         }
@@ -162,18 +162,17 @@ class _Module:
 
         A part can refer to a table that refers to its master.
         """
-        nodes: dict[str, _Node] = {}
-        written: list[_Node] = []
-        for table, path in self._names.paths.items():
-            tier = tier_of(table)
-            assert tier is not None  # it has a path
-            node = nodes[table] = _Node(self._specs[table], path, tier.__name__)
-            master = written[-1] if written and len(path) > 1 else None
-            if master is not None and master.path == path[:1]:
-                master.parts.append(node)
+        nodes: list[_Node] = []
+        for table, spec in self._specs.items():
+            path, tier = self._names.paths.get(table), tier_of(table)
+            if path is None or tier is None:
+                continue
+            node = _Node(spec, path, tier.__name__)
+            if nodes and nodes[-1].path == path[:-1]:
+                nodes[-1].parts.append(node)
             else:
-                written.append(node)
-        return written
+                nodes.append(node)
+        return nodes
 
     def _class(self, node: _Node) -> str:
         body = f'definition = """\n{_escaped(self._definition(node))}"""\n'
@@ -223,11 +222,10 @@ class _Module:
 
     def stubs(self) -> str:
         header = _STUBS_HEADER.format(schema=_escaped(self._schema))
-        masters: dict[str, _Node] = {}
-        for node in self._nodes():
-            if len(node.path) == 1:
-                masters[node.path[0]] = node
-            else:
+        nodes = self._nodes()
+        masters = {node.path[0]: node for node in nodes if len(node.path) == 1}
+        for node in nodes:
+            if len(node.path) > 1:
                 masters[node.path[0]].parts.append(node)
         return "\n".join([header, *map(self._stub, masters.values())])
 
@@ -241,6 +239,36 @@ class _Module:
         body += f'{row} = TypedDict("{row}", {{{attributes}}})\n\n{_METHODS.format(row=row)}'
         body += "".join("\n" + self._stub(part) for part in node.parts)
         return f"class {node.path[-1]}(dj.{node.tier}):\n{indent(body, _INDENT)}"
+
+
+def _declarable(names: ClassNames, specs: Mapping[str, TableSpec]) -> ClassNames:
+    """Leave out the tables of other programs that no definition declares."""
+    paths: dict[str, tuple[str, ...]] = {}
+    others = dict(names.others)
+    for table, path in names.paths.items():
+        reason = _undeclarable(specs[table])
+        if reason is None and path[:-1] and path[:-1] not in paths.values():
+            reason = "its master is not here either"
+        if reason is None:
+            paths[table] = path
+        else:
+            others[table] = reason
+    return ClassNames(paths, others)
+
+
+def _undeclarable(spec: TableSpec) -> str | None:
+    """Say why no definition declares a table, if so."""
+    heading = spec.heading
+    if not any(attribute.in_key for attribute in heading.all_attributes):
+        return "it has no primary key"
+    master = get_master(spec.name.full)
+    parents = [fk.parent.full for fk in spec.foreign_keys]
+    if master and not any(master in (parent, get_master(parent)) for parent in parents):
+        return "it is named as a part but does not refer to its master"
+    for attribute in heading.attributes.values():
+        if attribute.attribute_type is not None and attribute.attribute_type.category == "other":
+            return f"no definition has the type `{attribute.type}` of `{attribute.name}`"
+    return None
 
 
 def _annotation(attribute: Attribute) -> str:

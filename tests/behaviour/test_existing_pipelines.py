@@ -1,6 +1,7 @@
 """Schemas made elsewhere: spawned classes, virtual modules, saved source and stubs (manual 6.1)."""
 
 import logging
+import re
 import subprocess
 import sys
 import types
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import datajoint as dj
+from datajoint.declare import TableName
 from datajoint.errors import MissingTableError
 from datajoint.schemas import VirtualModule
 
@@ -212,6 +214,25 @@ def test_parts_are_given_to_existing_masters(lab):
     assert Sorting.Spike.full_table_name == f"`{lab.database}`.`__sorting__spike`"
 
 
+def test_the_context_of_the_schema(make_schema):
+    declare_lab(make_schema())
+    context = {}
+    make_schema(context=context).spawn_missing_classes()
+    assert sorted(context) == ["Method", "Recording", "Sorting", "Subject"]
+
+
+def test_tables_that_others_declare_meanwhile(lab, connect):
+    lab.spawn_missing_classes(context := {})
+    other = dj.Schema(lab.database, connection=connect())
+
+    @other
+    class Late(dj.Manual):
+        definition = "late : int"
+
+    lab.spawn_missing_classes(context)
+    assert context["Late"].heading.names == ["late"]
+
+
 def test_names_with_another_meaning_are_kept(lab, caplog):
     lab.spawn_missing_classes(context := {"Sorting": "mine"})
     assert context["Sorting"] == "mine"
@@ -240,6 +261,7 @@ def test_tables_without_a_class(schema, caplog):
     with caplog.at_level(logging.INFO):
         module = dj.VirtualModule("m", schema.database, connection=schema.connection)
     assert [name for name in vars(module) if name[0].isupper()] == ["Fine"]
+    assert module.Fine.table_name == "_fine"
     reasons = {
         "sub_2": "its name is that of no class",
         "foo__bar": "its name is that of a part of `foo`, which has no class",
@@ -581,6 +603,51 @@ def test_source_of_any_definitions(schema, make_schema, check_source):
     check()
 
 
+def test_source_without_what_no_definition_declares(schema, check_source):
+    @schema
+    class Good(dj.Manual):
+        definition = "good : int"
+
+    dialect, database = schema.connection.dialect, schema.database
+    keyless = dialect.table(database, "keyless")
+    schema.connection.query(f"CREATE TABLE {keyless} (a INT)")
+    create(schema, "good__stray")
+    create(schema, "keyless__part")
+    code = schema.code
+    assert re.findall("# Not here: .*", code) == [
+        f"# Not here: `{database}`.`good__stray`, because it is named as a part but does not "
+        "refer to its master.",
+        f"# Not here: `{database}`.`keyless`, because it has no primary key.",
+        f"# Not here: `{database}`.`keyless__part`, because it is named as a part but does not "
+        "refer to its master.",
+    ]
+    assert re.findall("class .*:", code) == ["class Good(dj.Manual):"]
+    stubs = schema.save(format="stubs")  # of a virtual module, which has them
+    assert re.findall("class .*:", stubs) == [
+        "class Good(dj.Manual):",
+        "class Stray(dj.Part):",
+        "class Keyless(dj.Manual):",
+        "class Part(dj.Part):",
+    ]
+
+
+def test_source_without_types_of_other_programs(schema, backend):
+    if backend == "sqlite":
+        pytest.skip("every type of SQLite has a counterpart")
+    dialect, database = schema.connection.dialect, schema.database
+    parent, child = dialect.table(database, "place"), dialect.table(database, "place__part")
+    schema.connection.query(f"CREATE TABLE {parent} (a INT PRIMARY KEY, b POINT)")
+    schema.connection.query(
+        f"CREATE TABLE {child} (a INT PRIMARY KEY, FOREIGN KEY (a) REFERENCES {parent} (a))"
+    )
+    type_ = schema.connection.table(TableName(database, "place")).heading["b"].type
+    assert re.findall("# Not here: .*", schema.code) == [
+        f"# Not here: `{database}`.`place`, because no definition has the type `{type_}` of `b`.",
+        f"# Not here: `{database}`.`place__part`, because its master is not here either.",
+    ]
+    assert "class " not in schema.code
+
+
 def test_source_with_texts_that_python_reads_otherwise(schema, check_source):
     @schema
     class Item(dj.Manual):
@@ -743,7 +810,16 @@ def test_stubs_for_a_type_checker(tmp_path):
     connection.close()
     Path("use.py").write_text(USE)
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--hide-error-codes", "use.py"],
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--follow-imports=silent",
+            "--hide-error-codes",
+            "use.py",
+            "lab.pyi",
+        ],
         capture_output=True,
         text=True,
         env={"MYPYPATH": str(Path(dj.__file__).parents[1]), "HOME": str(tmp_path)},
@@ -758,7 +834,7 @@ def test_stubs_for_a_type_checker(tmp_path):
         'use.py:9: note: Revealed type is "datajoint.schemas.Schema"',
         'use.py:11: error: TypedDict "Row" has no key "name"',
         'use.py:12: error: Module has no attribute "Subjects"; maybe "Subject"?',
-        "Found 2 errors in 1 file (checked 1 source file)",
+        "Found 2 errors in 1 file (checked 2 source files)",
     ]
 
 
