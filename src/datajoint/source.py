@@ -33,25 +33,26 @@ import datajoint as dj
 
 schema = dj.Schema({name!r})
 '''
+# Names of modules hide no class: a table can be called `any`, and its class `Any`.
 _STUBS_HEADER = '''\
 """The tables of the schema `{schema}` for editors and type checkers, written by DataJoint."""
 
+import collections.abc
 import datetime
 import decimal
+import typing
 import uuid
-from collections.abc import Iterator
-from typing import Any, TypedDict, overload
 
 import datajoint as dj
 
 schema: dj.Schema
 '''
 _METHODS = """\
-def __iter__(self) -> Iterator[{row}]: ...  # type: ignore[override]
-@overload
+def __iter__(self) -> collections.abc.Iterator[{row}]: ...  # type: ignore[override]
+@typing.overload
 def fetch1(self) -> {row}: ...
-@overload
-def fetch1(self, *attrs: Any, squeeze: bool = ..., download_path: str = ...) -> Any: ...
+@typing.overload
+def fetch1(self, *attrs: typing.Any, **options: typing.Any) -> typing.Any: ...
 """
 
 #: Category of an attribute's type → what is fetched, as an annotation.
@@ -236,7 +237,7 @@ class _Module:
             for attribute in node.spec.heading.attributes.values()
         )
         body = f'"""\n{_escaped(self._definition(node))}"""\n\n'
-        body += f'{row} = TypedDict("{row}", {{{attributes}}})\n\n{_METHODS.format(row=row)}'
+        body += f'{row} = typing.TypedDict("{row}", {{{attributes}}})\n\n{_METHODS.format(row=row)}'
         body += "".join("\n" + self._stub(part) for part in node.parts)
         return f"class {node.path[-1]}(dj.{node.tier}):\n{indent(body, _INDENT)}"
 
@@ -273,7 +274,7 @@ def _undeclarable(spec: TableSpec) -> str | None:
 
 def _annotation(attribute: Attribute) -> str:
     category = attribute.attribute_type.category if attribute.attribute_type else ""
-    annotation = _ANNOTATIONS.get(category, "Any")
+    annotation = _ANNOTATIONS.get(category, "typing.Any")
     return f"{annotation} | None" if attribute.nullable else annotation
 
 

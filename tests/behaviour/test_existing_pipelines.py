@@ -795,8 +795,24 @@ reveal_type((lab.Subject() & {"subject_id": 1}).fetch1("born"))
 reveal_type([row["unit"] for row in lab.Sorting.Unit()])
 reveal_type(lab.schema)
 row: lab.Method.Row = {"method": "fast"}
+reveal_type((lab.Any & {"class": 1}).fetch1())
+row2: lab.Any.Row.Row = {"class": 1, "row": 2}
 subject["name"]
 lab.Subjects
+"""
+
+ODD = """
+class : int
+---
+from = null : decimal(4,1)
+image = null : longblob  # \""" \\
+at : time(3)
+moment = CURRENT_TIMESTAMP : timestamp
+who : uuid
+ok : bool
+y : year
+x : double
+e : enum('a', 'b')
 """
 
 
@@ -806,6 +822,8 @@ def test_stubs_for_a_type_checker(tmp_path):
     connection = dj.Connection(backend="sqlite", path="test.db")
     schema = dj.Schema("lab", connection=connection)
     declare_lab(schema)
+    part = type("Row", (dj.Part,), {"definition": "-> master\nrow : int"})
+    schema(type("Any", (dj.Manual,), {"definition": ODD, "Row": part}))
     schema.save("lab.pyi", format="stubs")
     connection.close()
     Path("use.py").write_text(USE)
@@ -832,8 +850,12 @@ def test_stubs_for_a_type_checker(tmp_path):
         'use.py:7: note: Revealed type is "Any"',
         'use.py:8: note: Revealed type is "list[int]"',
         'use.py:9: note: Revealed type is "datajoint.schemas.Schema"',
-        'use.py:11: error: TypedDict "Row" has no key "name"',
-        'use.py:12: error: Module has no attribute "Subjects"; maybe "Subject"?',
+        'use.py:11: note: Revealed type is "TypedDict(lab.Any.Row_, '
+        "{'class': int, 'from': decimal.Decimal | None, 'image': Any | None, "
+        "'at': datetime.timedelta, 'moment': datetime.datetime, 'who': uuid.UUID, "
+        "'ok': int, 'y': int, 'x': float, 'e': str})\"",
+        'use.py:13: error: TypedDict "Row" has no key "name"',
+        'use.py:14: error: Module has no attribute "Subjects"; maybe "Subject"?',
         "Found 2 errors in 1 file (checked 2 source files)",
     ]
 
@@ -848,13 +870,13 @@ class Sorting(dj.Computed):
     ---
     """
 
-    Row = TypedDict("Row", {"subject_id": int, "method": str})
+    Row = typing.TypedDict("Row", {"subject_id": int, "method": str})
 
-    def __iter__(self) -> Iterator[Row]: ...  # type: ignore[override]
-    @overload
+    def __iter__(self) -> collections.abc.Iterator[Row]: ...  # type: ignore[override]
+    @typing.overload
     def fetch1(self) -> Row: ...
-    @overload
-    def fetch1(self, *attrs: Any, squeeze: bool = ..., download_path: str = ...) -> Any: ...
+    @typing.overload
+    def fetch1(self, *attrs: typing.Any, **options: typing.Any) -> typing.Any: ...
 
     class Unit(dj.Part):
         """
@@ -863,13 +885,13 @@ class Sorting(dj.Computed):
         ---
         """
 
-        Row = TypedDict("Row", {"subject_id": int, "method": str, "unit": int})
+        Row = typing.TypedDict("Row", {"subject_id": int, "method": str, "unit": int})
 
-        def __iter__(self) -> Iterator[Row]: ...  # type: ignore[override]
-        @overload
+        def __iter__(self) -> collections.abc.Iterator[Row]: ...  # type: ignore[override]
+        @typing.overload
         def fetch1(self) -> Row: ...
-        @overload
-        def fetch1(self, *attrs: Any, squeeze: bool = ..., download_path: str = ...) -> Any: ...
+        @typing.overload
+        def fetch1(self, *attrs: typing.Any, **options: typing.Any) -> typing.Any: ...
 
     class Spike(dj.Part):
         """
@@ -878,12 +900,12 @@ class Sorting(dj.Computed):
         ---
         """
 
-        Row = TypedDict("Row", {"subject_id": int, "method": str, "unit": int, "spike": int})
+        Row = typing.TypedDict("Row", {"subject_id": int, "method": str, "unit": int, "spike": int})
 
-        def __iter__(self) -> Iterator[Row]: ...  # type: ignore[override]
-        @overload
+        def __iter__(self) -> collections.abc.Iterator[Row]: ...  # type: ignore[override]
+        @typing.overload
         def fetch1(self) -> Row: ...
-        @overload
-        def fetch1(self, *attrs: Any, squeeze: bool = ..., download_path: str = ...) -> Any: ...
+        @typing.overload
+        def fetch1(self, *attrs: typing.Any, **options: typing.Any) -> typing.Any: ...
 '''
     )
