@@ -135,7 +135,8 @@ def spawn_classes(
     names = name_classes(tables)
     for table, reason in names.others.items():
         _log_without_class(TableName(database, table), reason)
-    classes = _classes_in({**(around or {}), **context}, connection, database)
+    known = {**(around or {}), **context}
+    classes = _classes_in(known, connection, database)
     for table, path in names.paths.items():
         if table in classes:
             continue
@@ -151,7 +152,8 @@ def spawn_classes(
                 ".".join(path),
             )
             continue
-        class_ = classes[table] = _make_class(table, path, context)
+        module = known.get("__name__", "__main__")
+        class_ = classes[table] = _make_class(table, path, context, module)
         if master is None:
             context[path[-1]] = class_
             bind(class_, connection, database)
@@ -187,13 +189,13 @@ def _classes_in(
 
 
 def _make_class(
-    table: str, path: tuple[str, ...], context: MutableMapping[str, Any]
+    table: str, path: tuple[str, ...], context: MutableMapping[str, Any], module: str
 ) -> type[UserTable]:
     tier = tier_of(table)
     assert tier is not None  # it has a path
     mixin = _SpawnedWithoutMake if issubclass(tier, AutoPopulate) else _Spawned
     attributes = {
-        "__module__": context.get("__name__", "__main__"),
+        "__module__": module,
         "__qualname__": ".".join(path),
         "declaration_context": context,
     }

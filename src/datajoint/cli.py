@@ -110,6 +110,8 @@ def main(
     ctx.obj = lambda: conn(host, user, password, reset=given)
     if ctx.invoked_subcommand is None:
         modules = dict(map(_split_alias, schemas))
+        if len(modules) < len(schemas):
+            raise click.UsageError("Two schemas have the same ALIAS.")
         if modules or given:
             ctx.obj()
         _interact({alias: _module(schema, alias) for alias, schema in modules.items()})

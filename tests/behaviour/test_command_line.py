@@ -162,6 +162,7 @@ def test_errors_are_one_message(run, lab, args, message):
         (("-s", "lab:class"), "A module cannot be called 'class'"),
         (("-s", "lab:dj"), "A module cannot be called 'dj'"),
         (("-s", "my-lab"), "A module cannot be called 'my-lab': give --schemas as SCHEMA:ALIAS"),
+        (("-s", "lab:mice", "ephys:mice"), "Two schemas have the same ALIAS."),
         (("-s", "lab:mice", "schemas"), "--schemas is for the interactive Python"),
         (("describes",), "No such command 'describes'."),
         (("save", "lab", "--format", "yaml"), "'yaml' is not one of 'python', 'stubs'."),
