@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .hash import key_hash as key_hash
     from .logging import logger as logger
     from .schemas import Schema as Schema
+    from .schemas import VirtualModule as VirtualModule
+    from .schemas import create_virtual_module as create_virtual_module
     from .schemas import list_schemas as list_schemas
     from .settings import Config as Config
     from .settings import config as config
@@ -69,9 +71,11 @@ _EXPORTS = {
     "Schema": ("schemas", "Schema"),
     "Table": ("table", "Table"),
     "Top": ("condition", "Top"),
+    "VirtualModule": ("schemas", "VirtualModule"),
     "U": ("expression", "U"),
     "config": ("settings", "config"),
     "conn": ("connection", "conn"),
+    "create_virtual_module": ("schemas", "create_virtual_module"),
     "key": ("fetch", "key"),
     "kill": ("admin", "kill"),
     "kill_quick": ("admin", "kill_quick"),

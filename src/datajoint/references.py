@@ -112,14 +112,15 @@ def _tables_in(context: Context, prefix: str = "") -> Iterator[tuple[str, str]]:
             continue
         if inspect.ismodule(value) and not prefix and getattr(value, "schema", None) is not None:
             yield from _tables_in(vars(value), f"{name}.")
-        elif _is_table_class(value):
+        elif is_table_class(value):
             yield f"{prefix}{name}", value().full_table_name
             for part in vars(value).values():
-                if _is_table_class(part):
+                if is_table_class(part):
                     yield f"{prefix}{name}.{part.__name__}", part().full_table_name
 
 
-def _is_table_class(value: Any) -> bool:
+def is_table_class(value: Any) -> bool:
+    """Tell whether a value is a class that stands for a table of the database."""
     return (
         inspect.isclass(value)
         and getattr(value, "_connection", None) is not None

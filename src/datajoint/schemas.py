@@ -6,14 +6,16 @@ Manual 5.1 and 5.2.
 from __future__ import annotations
 
 import inspect
+import os
 import re
+from collections.abc import MutableMapping
 from contextlib import suppress
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
+from .classes import spawn_classes
 from .connection import Connection, conn
 from .declare import TableName
-from .dependencies import Graph
 from .errors import AccessError, DataJointError, MissingTableError
 from .insertion import RowEncoder, rows_of
 from .jobs import JobTable, Log
@@ -21,11 +23,14 @@ from .logging import logger
 from .references import Context
 from .service import log_event
 from .settings import config
+from .source import write_python, write_stubs
 from .user_tables import Lookup, Part, UserTable, bind, parts_of, tier_of
-from .utils import user_choice
+from .utils import did_you_mean, user_choice
 
 _NAME = re.compile(r"(?!sqlite_)[^`./\\\x00-\x1f]{1,64}", re.IGNORECASE)
 _Class = TypeVar("_Class", bound=type)
+#: How a schema is saved.
+_WRITERS = {"python": write_python, "stubs": write_stubs}
 
 
 class Schema:
@@ -179,18 +184,18 @@ class Schema:
             raise DataJointError(
                 f"The part table `{cls.__name__}` is declared with its master: decorate that only"
             )
-        context = context or self.context or self._names_around(inspect.currentframe())
+        context = context or self.context or _names_in(self._caller(inspect.currentframe()))
         if self.is_activated():
             self._declare(cls, context)
         else:
             self._deferred.append((cls, context))
         return cls
 
-    def _names_around(self, frame: FrameType | None) -> dict[str, Any]:
-        """Collect the names around the decorated class: its module's, then those nearer."""
+    def _caller(self, frame: FrameType | None) -> FrameType | None:
+        """Find who called a method of this class, or of classes derived from it."""
         while frame is not None and frame.f_locals.get("self") is self:
-            frame = frame.f_back  # past this class, and classes derived from it
-        return {**frame.f_globals, **frame.f_locals} if frame is not None else {}
+            frame = frame.f_back
+        return frame
 
     def _declare(self, class_: type[UserTable], context: Context) -> None:
         bind(class_, self.connection, self._name())
@@ -211,7 +216,7 @@ class Schema:
         if not self._create_tables:
             raise MissingTableError(
                 f"Table {table.name} is not declared, and the schema was activated with "
-                "create_tables=False"
+                "create_tables=False: activate it with create_tables=True to declare tables"
             )
         table.declare(context)
 
@@ -219,11 +224,89 @@ class Schema:
 
     def list_tables(self) -> list[str]:
         """List the names of the users' tables, parents first."""
-        self.connection.forget_catalog(self._name())
-        tables = self.connection.tables(self._name())
-        specs = {spec.name.full: spec for name, spec in tables.items() if tier_of(name)}
-        graph = Graph(specs)
-        return [specs[full_name].name.table for full_name in graph.sorted(specs)]
+        return [table for table in self._sorted_tables() if tier_of(table)]
+
+    def _sorted_tables(self) -> list[str]:
+        """Name all tables, but for those of DataJoint itself, parents first.
+
+        A parent may be one by way of tables in other schemas.
+        """
+        name = self._name()
+        self.connection.forget_catalog(name)
+        graph = self.connection.dependencies.load()
+        sorted_names = (graph.tables[full].name for full in graph.sorted(graph.tables))
+        return [table.table for table in sorted_names if table.schema == name]
+
+    # -- classes for existing tables ----------------------------------------------------------
+
+    def spawn_missing_classes(self, context: MutableMapping[str, Any] | None = None) -> None:
+        """Make classes for the tables of the schema that have none.
+
+        Parts become attributes of the classes of their masters. A table without a class that
+        could be made is named in the log.
+
+        Parameters
+        ----------
+        context : dict, optional
+            Where the classes are put, and where they may be already: ``globals()``, for example.
+            By default, the context of the schema, or else the namespace of the caller. A function
+            cannot be given new variables: in one, give a context or use :class:`VirtualModule`.
+
+        Notes
+        -----
+        Manual 6.1.2.
+        """
+        name = self._name()
+        around: Context = {}
+        if context is None and isinstance(self.context, MutableMapping):
+            context = self.context
+        elif context is None:
+            frame = self._caller(inspect.currentframe())
+            if frame is None:
+                raise DataJointError("Give the `context` that the classes are put into")
+            if frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+                logger.warning(
+                    "Classes of schema `%s` do not become variables of the function `%s`: give "
+                    "the context to put them into, or use dj.VirtualModule",
+                    name,
+                    frame.f_code.co_name,
+                )
+            context, around = frame.f_locals, frame.f_globals
+        self.connection.forget_catalog(name)  # others may have declared tables meanwhile
+        tables = [table for table in self.connection.tables(name) if not table.startswith("~")]
+        spawn_classes(self.connection, name, tables, context, around)
+
+    @property
+    def code(self) -> str:
+        """Python source that declares the tables of the schema; see :meth:`save`."""
+        return write_python(self.connection, self._name(), self._sorted_tables())
+
+    def save(
+        self, python_filename: str | os.PathLike[str] | None = None, format: str = "python"
+    ) -> str | None:
+        """Write source for the schema as it is in the database.
+
+        Parameters
+        ----------
+        python_filename : path, optional
+            The file to write; replaced if it exists.
+        format : {"python", "stubs"}
+            ``python`` declares the tables, and can be run. ``stubs`` (a ``.pyi`` file) tells
+            editors and type checkers the tables of a virtual module and their attributes.
+
+        Returns
+        -------
+        str or None
+            The source, if no file is given.
+        """
+        if format not in _WRITERS:
+            raise DataJointError(f"`format` is one of {', '.join(_WRITERS)}, not {format!r}")
+        text = _WRITERS[format](self.connection, self._name(), self._sorted_tables())
+        if python_filename is None:
+            return text
+        with open(python_filename, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        return None
 
     @property
     def jobs(self) -> JobTable:
@@ -285,6 +368,74 @@ class Schema:
         for table in tables + hidden:
             self.connection.drop_table(TableName(name, table))
         self.connection.drop_schema(name)
+
+
+def _names_in(frame: FrameType | None) -> dict[str, Any]:
+    """Collect the names that code can use: those of its module, then those nearer."""
+    return {**frame.f_globals, **frame.f_locals} if frame is not None else {}
+
+
+class VirtualModule(ModuleType):
+    """A module with the classes of a schema, made from the database.
+
+    The schema is the attribute ``schema``.
+
+    Parameters
+    ----------
+    module_name : str
+        How the module is shown.
+    schema_name : str
+        The name in the database.
+    create_schema, create_tables : bool
+        Whether the schema is created if it does not exist, and whether its decorator creates
+        tables.
+    connection : Connection, optional
+        ``dj.conn()`` by default.
+    add_objects : mapping, optional
+        More attributes of the module.
+
+    Raises
+    ------
+    DataJointError
+        When the schema does not exist and is not to be created.
+
+    Notes
+    -----
+    Manual 6.1.3.
+    """
+
+    schema: Schema
+
+    def __init__(
+        self,
+        module_name: str,
+        schema_name: str,
+        *,
+        create_schema: bool = False,
+        create_tables: bool = False,
+        connection: Connection | None = None,
+        add_objects: Context | None = None,
+    ) -> None:
+        super().__init__(module_name, f"The tables of the schema `{schema_name}`.")
+        vars(self).update(add_objects or {})
+        self.schema = Schema(
+            schema_name,
+            connection=connection,
+            create_schema=create_schema,
+            create_tables=create_tables,
+        )
+        self.schema.spawn_missing_classes(vars(self))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"The virtual module `{self.__name__}` has no table class `{name}`"
+            f"{did_you_mean(name, vars(self))}"
+        )
+
+
+create_virtual_module = VirtualModule
 
 
 def _fill(table: UserTable, contents: Any) -> None:

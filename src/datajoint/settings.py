@@ -32,6 +32,8 @@ __all__ = [
     "Setting",
     "choose_backend",
     "config",
+    "masked",
+    "origins",
     "parse_url",
 ]
 
@@ -47,12 +49,12 @@ _SECRET_NAME = re.compile(r"passw|secret|token", re.IGNORECASE)
 _PARTLY_SECRET_NAME = re.compile(r"access_key", re.IGNORECASE)
 
 
-def _masked(name: str, value: Any) -> Any:
+def masked(name: str, value: Any) -> Any:
     """Copy a value with what is secret in it replaced, at any depth, judging by the names."""
     if isinstance(value, Mapping):
-        return {key: _masked(str(key), item) for key, item in value.items()}
+        return {key: masked(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_masked(name, item) for item in value]
+        return [masked(name, item) for item in value]
     if value is None:
         return None
     if (name in SETTINGS and SETTINGS[name].secret) or _SECRET_NAME.search(name):
@@ -307,7 +309,7 @@ def _accepted(key: str, value: Any, source: str, *, is_text: bool = False) -> An
         return setting.kind.accept(setting.kind.read(value) if is_text else value)
     except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise DataJointError(
-            f"Setting {key!r}{source} must be {setting.kind.expected}, not {_masked(key, value)!r}."
+            f"Setting {key!r}{source} must be {setting.kind.expected}, not {masked(key, value)!r}."
         ) from (None if setting.secret else error)
 
 
@@ -329,9 +331,14 @@ def _read_file(filename: str | os.PathLike[str]) -> dict[str, Any]:
     return {key: _accepted(key, value, f" in {path}") for key, value in content.items()}
 
 
-def _default_file() -> dict[str, Any]:
+def _default_file() -> str | None:
     candidates = (LOCALCONFIG, os.path.expanduser(os.path.join("~", GLOBALCONFIG)))
-    return next((_read_file(path) for path in candidates if os.path.isfile(path)), {})
+    return next((path for path in candidates if os.path.isfile(path)), None)
+
+
+def _from_default_file() -> dict[str, Any]:
+    path = _default_file()
+    return {} if path is None else _read_file(path)
 
 
 def _environment() -> dict[str, Any]:
@@ -341,6 +348,12 @@ def _environment() -> dict[str, Any]:
         for setting, text in given
         if text or (text is not None and setting.kind.blank)
     }
+
+
+def origins() -> dict[str, str]:
+    """Tell which file or environment variable sets what, for a program that starts now."""
+    variables = {name: str(SETTINGS[name].env) for name in _environment()}
+    return dict.fromkeys(_from_default_file(), str(_default_file())) | variables
 
 
 def _write_file(path: str, text: str) -> None:
@@ -404,7 +417,7 @@ class _Attributes(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return pformat(
-            {key: _masked(self._prefix + key, value) for key, value in self.items()},
+            {key: masked(self._prefix + key, value) for key, value in self.items()},
             sort_dicts=False,
         )
 
@@ -468,7 +481,7 @@ class Config(_Attributes):
         with self._lock:
             if not self._layers:
                 defaults = {name: setting.default for name, setting in SETTINGS.items()}
-                found = _default_file() | _environment()
+                found = _from_default_file() | _environment()
                 self._layers = (defaults | found,)
                 self._note(found)
             return self._layers

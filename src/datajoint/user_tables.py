@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from .autopopulate import AutoPopulate
 from .connection import Connection
@@ -17,6 +17,7 @@ from .expression import QueryExpression
 from .table import Table
 from .utils import from_camel_case
 
+_Table = TypeVar("_Table", bound="UserTable")
 _BASE = r"[a-z][a-z0-9]*(?:_[a-z][a-z0-9]*)*"
 
 #: What a class answers as its instances do.
@@ -44,8 +45,8 @@ class TableMeta(type):
     def key_source(cls) -> Any:
         return cls().key_source
 
-    def __and__(cls, other: Any) -> Any:
-        return cls() & other
+    def __and__(cls: type[_Table], other: Any) -> _Table:  # type: ignore[misc]
+        return cls().restrict(other)
 
     def __xor__(cls, other: Any) -> Any:
         return cls() ^ other

@@ -76,6 +76,8 @@ LAYERS = [
     "jobs",
     "autopopulate",
     "user_tables",
+    "classes",
+    "source",
     "schemas",
     # applications
     "diagram",
@@ -85,7 +87,7 @@ LAYERS = [
 ]
 
 #: Packages that may be imported where they are used: optional ones, and slow ones.
-LOCAL_IMPORTS = {"matplotlib", "networkx", "pandas", "skimage", "tqdm"}
+LOCAL_IMPORTS = {"IPython", "matplotlib", "networkx", "pandas", "skimage", "tqdm"}
 
 #: What `import datajoint` must not load.
 HEAVY = (
