@@ -33,7 +33,8 @@ from .types import (
 #: What the values of the categories of types are; from one kind to another only texts lead.
 _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("integer", "bool", "float", "decimal", "year"), "number"),
-    **dict.fromkeys(("string", "enum"), "text"),
+    "string": "text",
+    "enum": "member",
     **dict.fromkeys(("date", "datetime", "timestamp"), "moment"),
     "time": "time",
     "blob": "blob",
