@@ -629,7 +629,7 @@ def test_auto_increment_survives_in_an_empty_table(lab):
 # -- foreign keys and indexes ---------------------------------------------------------------------
 
 
-def test_foreign_keys_are_added_and_dropped(lab, differs):
+def test_foreign_keys_are_added_and_dropped(lab):
     table = lab.declare("a : int\n---\nprobe : varchar(12)\nn : int")
     table.insert([(1, "A", 1), (2, "B", 1)])
     becomes(lab, table, "a : int\n---\n-> Probe\nn : int")
@@ -664,6 +664,18 @@ def test_a_foreign_key_follows_a_rename(lab):
     assert rows(table) == [dict(a=1, tip="A", b=5)]
     with pytest.raises(dj.errors.IntegrityError):
         table.insert1((2, "Z", 1))
+
+
+def test_a_foreign_key_follows_a_rename_while_other_columns_are_rewritten(lab):
+    table = lab.declare("a : int\n---\n-> [nullable] Probe\nb : int")
+    table.insert1((1, "A", 5))
+    tip = "tip : varchar(12)  # {probe}\n-> Probe.proj(tip='probe')\n"
+    becomes(lab, table, f"a : int\n---\nb : varchar(9)\n{tip}")
+    assert rows(table) == [dict(a=1, b="5", tip="A")]
+    becomes(lab, table, f"a : int\n---\nb : int\n{tip}".replace("tip :", "tip = null :"))
+    with pytest.raises(dj.errors.IntegrityError):
+        table.insert1((2, 1, "Z"))
+    table.insert1((2, 1, None))
 
 
 def test_a_foreign_key_to_the_table_itself(lab):

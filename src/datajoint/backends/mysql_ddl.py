@@ -46,22 +46,37 @@ def alter_statement(alteration: Alteration, belongings: Belongings) -> str:
     """
     spec = alteration.new
     dropped, added = _index_changes(alteration, belongings)
+    gone, come = _foreign_key_changes(alteration, belongings)
     clauses = [
-        *(f"DROP FOREIGN KEY {quote(n)}" for n in belongings.dropped_foreign_keys(alteration)),
+        *(f"DROP FOREIGN KEY {quote(name)}" for name in gone),
         *(f"DROP INDEX {quote(name)}" for name in dropped),
         *(f"DROP COLUMN {quote(attribute.name)}" for attribute in alteration.removed),
         *_columns(alteration),
         *(f"ADD {_index(index)}" for index in added),
     ]
     numbers = itertools.count(_last_number(belongings) + 1)
-    clauses += [
-        f"ADD {_foreign_key(spec, foreign_key, next(numbers))}"
-        for foreign_key in alteration.added_foreign_keys
-    ]
+    clauses += [f"ADD {_foreign_key(spec, foreign_key, next(numbers))}" for foreign_key in come]
     if alteration.comment_changes:
         clauses.append(f"COMMENT {_text(spec.heading.comment)}")
     table = DIALECT.table(spec.name.schema, spec.name.table)
     return f"ALTER TABLE {table}\n" + ",\n".join(clauses)
+
+
+def _foreign_key_changes(
+    alteration: Alteration, belongings: Belongings
+) -> tuple[list[str], list[ForeignKey]]:
+    """Tell which foreign keys are dropped and added: those of renamed columns are both.
+
+    The server does not rename such a column in a statement that has to copy the table.
+    """
+    renamed = {
+        name: now
+        for name, foreign_key in belongings.foreign_keys.items()
+        if (now := alteration.as_named(foreign_key)) != foreign_key
+        and now in alteration.new.foreign_keys
+    }
+    dropped = belongings.dropped_foreign_keys(alteration)
+    return [*dropped, *renamed], [*renamed.values(), *alteration.added_foreign_keys]
 
 
 def _columns(alteration: Alteration) -> Iterator[str]:

@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Iterable
 
-from ..alter import Alteration
+from ..alter import Alteration, widens
 from ..declare import TableSpec, default_value
 from ..heading import Attribute
 from ..sql.sqlite import DIALECT
@@ -18,6 +18,9 @@ from .catalog import Belongings, OwnIndex, names, references, wanted_indexes
 
 #: Ends the names of indexes that exist only to make foreign keys fast.
 FOREIGN_KEY_INDEX = " (foreign key)"
+
+#: Categories of types whose values are stored in the same way whatever the size.
+_OF_ONE_FORM = ("integer", "bool", "float", "string", "enum", "blob")
 
 quote = DIALECT.quote
 
@@ -89,7 +92,10 @@ def _rebuild(alteration: Alteration) -> list[str]:
 
 def _assigned(old: Attribute, new: Attribute) -> str:
     """Write the value that an attribute has, brought to the type that it will have."""
-    if old.type == new.type:
+    one, other = old.attribute_type, new.attribute_type
+    assert one is not None
+    assert other is not None
+    if one == other or (one.category in _OF_ONE_FORM and widens(one, other)):
         return quote(old.name)
     return f"retyped({quote(old.name)}, {literal(old.type)}, {literal(new.type)})"
 
