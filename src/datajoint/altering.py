@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from .alter import Alteration, brought, survives, widens
 from .connection import Connection
 from .declare import ForeignKey, TableSpec
-from .errors import DataJointError, DuplicateError, IntegrityError, LostConnectionError
+from .errors import (
+    AccessError,
+    ConflictError,
+    DataJointError,
+    DuplicateError,
+    IntegrityError,
+    LostConnectionError,
+)
 from .expression import QueryExpression, U
 from .heading import Attribute, Index
 from .service import log_event
@@ -84,6 +91,8 @@ def execute_alter(connection: Connection, plan: Plan) -> None:
         raise error.suggest(
             f"Look whether {name} is altered, as a whole or not at all, before repeating it"
         ) from error.__cause__
+    except (AccessError, ConflictError):
+        raise
     except DataJointError as error:
         raise type(error)(f"Cannot alter {name}; it is as it was", *error.args) from error
     log_event(connection, name.schema, f"Altered {name}")

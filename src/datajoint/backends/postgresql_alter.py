@@ -14,7 +14,7 @@ from ..alter import Alteration
 from ..declare import ForeignKey
 from ..heading import Attribute
 from ..sql.postgresql import DIALECT
-from .catalog import Belongings
+from .catalog import Belongings, OwnIndex
 from .postgresql_ddl import (
     FOREIGN_KEY_INDEX,
     check,
@@ -172,18 +172,18 @@ def _index_statements(
         if names.isdisjoint(alteration.as_indexed(index).attributes)
     }
     _, added = replace(belongings, indexes=staying).index_changes(alteration)
-    numbers = itertools.count(1)
-    for index in added:
-        number = next(
-            n
-            for n in numbers
-            if not {
-                index_name(alteration.new, replace(index, for_foreign_key=own), n)
-                for own in (False, True)
-            }
-            & set(belongings.indexes)
-        )
+    numbers = _free_numbers(alteration, belongings)
+    for index, number in zip(added, numbers, strict=False):
         yield create_index(alteration.new, table, index, number)
+
+
+def _free_numbers(alteration: Alteration, belongings: Belongings) -> Iterator[int]:
+    """Count the numbers that no index of the table has in its name."""
+    kinds = (OwnIndex(()), OwnIndex((), for_foreign_key=True))
+    for number in itertools.count(1):
+        names = {index_name(alteration.new, kind, number) for kind in kinds}
+        if names.isdisjoint(belongings.indexes):
+            yield number
 
 
 def _new_foreign_keys(alteration: Alteration, moved: list[Attribute]) -> list[ForeignKey]:
