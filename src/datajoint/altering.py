@@ -5,12 +5,12 @@ Storage formats 2.10.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .alter import Alteration, brought, survives, widens
 from .connection import Connection
-from .declare import ForeignKey, TableSpec
+from .declare import ForeignKey, TableName, TableSpec
 from .errors import (
     AccessError,
     ConflictError,
@@ -25,6 +25,7 @@ from .service import log_event
 from .sql import algebra
 from .sql.select import Writer
 from .types import Blob
+from .utils import user_choice
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,30 @@ def plan_alter(connection: Connection, spec: TableSpec) -> Plan | None:
     return Plan(alteration, lines, tuple(statements))
 
 
-def execute_alter(connection: Connection, plan: Plan) -> None:
-    """Alter a table as planned, or leave it as it is."""
+def confirm_alter(plans: Iterable[Plan], missing: Iterable[TableName]) -> bool:
+    """Show how tables are altered and which are declared, and ask whether to go on."""
+    print("About to alter:\n")
+    for shown in (*plans, *(f"{name}:\n    declare it\n" for name in missing)):
+        print(shown)
+    if user_choice("Proceed?", default="no") == "yes":
+        return True
+    print("Nothing was altered.")
+    return False
+
+
+def execute_alter(connection: Connection, plans: Sequence[Plan]) -> None:
+    """Alter tables as planned, each as a whole or not at all."""
+    for position, plan in enumerate(plans):
+        try:
+            _execute(connection, plan)
+        except DataJointError as error:
+            if position == 0:
+                raise
+            done = ", ".join(plan.table for plan in plans[:position])
+            raise error.suggest(f"Altered before it: {done}") from error
+
+
+def _execute(connection: Connection, plan: Plan) -> None:
     name = plan.alteration.old.name
     try:
         connection.alter_table(plan.alteration, plan.statements)

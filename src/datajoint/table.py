@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from . import cascade
-from .altering import Plan, execute_alter, plan_alter
+from .altering import Plan, confirm_alter, execute_alter, plan_alter
 from .condition import as_expression
 from .connection import Connection
 from .declare import Reference, TableName, TableSpec, parse_definition, resolve
@@ -208,15 +208,9 @@ class Table(QueryExpression):
         if not plans and not missing:
             logger.info("Nothing to alter in %s", self.name)
             return
-        if prompt:
-            print("About to alter:\n")
-            for shown in (*plans, *(f"{table.name}:\n    declare it\n" for table, _ in missing)):
-                print(shown)
-            if user_choice("Proceed?", default="no") != "yes":
-                print("Nothing was altered.")
-                return
-        for plan in plans:
-            execute_alter(self.connection, plan)
+        if prompt and not confirm_alter(plans, [table.name for table, _ in missing]):
+            return
+        execute_alter(self.connection, plans)
         for table, spec in missing:
             table._create(spec)
         if prompt:

@@ -875,6 +875,19 @@ def test_a_view_on_what_changes_is_the_reason_of_a_refusal(lab, one, backend):
     assert "seen depends on column" in refused(lab, one, ONE.replace("d = 1 : int", ""))
 
 
+def test_what_fails_in_a_part_tells_of_the_master(lab):
+    Session, Trial = lab.Session, lab.Session.Trial
+    Session.definition += "---\nroom = 'A1' : varchar(8)\n"
+    Trial.definition += "---\nprobe = 'Z' : varchar(12)\n-> Probe\n"
+    with pytest.raises(dj.DataJointError) as error:
+        Session.alter(prompt=False, context=lab.context)
+    lines = str(error.value).splitlines()
+    assert lines[0] == f"Cannot alter {Trial.full_table_name}; it is as it was"
+    assert lines[-1] == f"Altered before it: {Session.full_table_name}"
+    assert "room" in Session.heading.names
+    assert "probe" not in Trial.heading.names
+
+
 # -- hidden attributes ----------------------------------------------------------------------------
 
 
