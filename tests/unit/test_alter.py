@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from datajoint.alter import brought, diff, survives, widens
+from datajoint.backends import mysql_ddl, postgresql_alter, sqlite_ddl
+from datajoint.backends.catalog import Belongings, OwnIndex
 from datajoint.declare import TableName, TableSpec, parse_definition, resolve
 from datajoint.errors import DataJointError
 from datajoint.heading import Heading, Index
@@ -233,3 +235,92 @@ def test_values_are_brought_from_type_to_type(value, old, new, expected, kept):
     one, other = parse_type(old), parse_type(new)
     assert brought(value, one, other) == expected
     assert survives(value, one, other) is kept
+
+
+# -- statements -----------------------------------------------------------------------------------
+
+OLD = "a : int\n---\nb : tinyint unsigned # b\nc = 1 : int\n-> P\nindex (c)"
+NEW = "# t\na : int\n---\nx = null : date\nd = 'y' : varchar(9) # {b}\n-> Q\nunique index (d)"
+BELONGINGS = Belongings(
+    {"t 1": OwnIndex(("c",)), "t 2 (foreign key)": OwnIndex(("p",), for_foreign_key=True)},
+    {"t_ibfk_1": spec(OLD).foreign_keys[0]},
+)
+
+
+def test_mysql_does_it_in_one_statement():
+    assert mysql_ddl.alter_statement(change(OLD, NEW), BELONGINGS).splitlines() == [
+        "ALTER TABLE `lab`.`t`",
+        "DROP FOREIGN KEY `t_ibfk_1`,",
+        "DROP INDEX `t 1`,",
+        "DROP COLUMN `c`,",
+        "ADD COLUMN `x` date DEFAULT NULL AFTER `a`,",
+        'CHANGE `b` `d` varchar(9) NOT NULL DEFAULT "y" COMMENT "{b}",',
+        "ADD UNIQUE INDEX (`d`),",
+        "ADD FOREIGN KEY (`p`) REFERENCES `lab`.`q` (`p`) ON UPDATE CASCADE ON DELETE RESTRICT,",
+        'COMMENT "t"',
+    ]
+
+
+def test_postgresql_copies_what_stands_behind_new_columns():
+    alter = 'ALTER TABLE "lab"."t" '
+    assert postgresql_alter.alter_statements(change(OLD, NEW), BELONGINGS) == [
+        alter + 'DROP CONSTRAINT "t_ibfk_1"',
+        'DROP INDEX "lab"."t 1"',
+        alter + 'DROP COLUMN "c"',
+        alter + 'RENAME COLUMN "b" TO "d"',
+        alter + 'DROP CONSTRAINT IF EXISTS "b : tinyint unsigned"',
+        alter + 'ALTER COLUMN "d" TYPE varchar(9) COLLATE "datajoint"."text" '
+        'USING CAST("d" AS varchar(9))',
+        alter + "ALTER COLUMN \"d\" SET DEFAULT 'y'",
+        alter + 'ADD COLUMN "x" date',
+        alter + 'RENAME COLUMN "d" TO "d moved"',
+        alter + 'ADD COLUMN "d" varchar(9) COLLATE "datajoint"."text"',
+        alter + 'RENAME COLUMN "p" TO "p moved"',
+        alter + 'ADD COLUMN "p" integer',
+        'UPDATE "lab"."t" SET "d" = "d moved", "p" = "p moved"',
+        alter + 'DROP COLUMN "d moved"',
+        alter + "ALTER COLUMN \"d\" SET DEFAULT 'y'",
+        alter + 'ALTER COLUMN "d" SET NOT NULL',
+        alter + 'DROP COLUMN "p moved"',
+        alter + 'ALTER COLUMN "p" SET NOT NULL',
+        'CREATE UNIQUE INDEX "t 3" ON "lab"."t" ("d")',
+        'CREATE INDEX "t 4 (foreign key)" ON "lab"."t" ("p")',
+        alter + 'ADD FOREIGN KEY ("p") REFERENCES "lab"."q" ("p") ON UPDATE CASCADE',
+        'COMMENT ON TABLE "lab"."t" IS \'t\'',
+        'COMMENT ON COLUMN "lab"."t"."x" IS \':date:\'',
+        'COMMENT ON COLUMN "lab"."t"."d" IS \':varchar(9):{b}\'',
+        'COMMENT ON COLUMN "lab"."t"."p" IS \':int:\'',
+    ]
+
+
+def test_sqlite_makes_the_table_anew():
+    statements = sqlite_ddl.alter_statements(change(OLD, NEW), BELONGINGS, ["CREATE TRIGGER x"])
+    assert [statement.split("(")[0].strip() for statement in statements] == [
+        'CREATE TABLE "lab.t altered"',
+        'INSERT INTO "lab.t altered"',
+        'DROP TABLE "lab.t"',
+        'ALTER TABLE "lab.t altered" RENAME TO "lab.t"',
+        "DELETE FROM datajoint_attribute WHERE table_name = 'lab.t'",
+        'CREATE UNIQUE INDEX "lab.t 1" ON "lab.t"',
+        'CREATE INDEX "lab.t 2',
+        "INSERT INTO datajoint_table VALUES",
+        "INSERT OR REPLACE INTO datajoint_attribute VALUES",
+        "CREATE TRIGGER x",
+    ]
+    assert statements[1].splitlines() == [
+        'INSERT INTO "lab.t altered" ("a", "d", "p")',
+        """SELECT "a", retyped("b", 'tinyint unsigned', 'varchar(9)'), "p" FROM "lab.t\"""",
+    ]
+
+
+def test_sqlite_changes_comments_and_indexes_in_place():
+    old = "a : int\n---\nb : int\nindex (b)"
+    new = "# t\na : int # a\n---\nb : int\nunique index (b)"
+    belongings = Belongings({"lab.t 1": OwnIndex(("b",))}, {})
+    assert sqlite_ddl.alter_statements(change(old, new), belongings, ["CREATE TRIGGER x"]) == [
+        'DROP INDEX "lab.t 1"',
+        'CREATE UNIQUE INDEX "lab.t 2" ON "lab.t" ("b")',
+        "INSERT INTO datajoint_table VALUES ('lab.t', 't') "
+        "ON CONFLICT (name) DO UPDATE SET comment = excluded.comment",
+        "INSERT OR REPLACE INTO datajoint_attribute VALUES\n  ('lab.t', 'a', 'int', NULL, 'a')",
+    ]
