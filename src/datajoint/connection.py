@@ -14,6 +14,7 @@ from functools import partial
 from getpass import getpass
 from typing import Any, TypeVar
 
+from .alter import Alteration, diff
 from .backends.base import Backend, Cursor
 from .backends.registry import get_backend
 from .declare import TableName, TableSpec
@@ -458,6 +459,32 @@ class Connection:
         except ValueError as error:  # of a default
             raise DataJointError(f"Cannot create {spec.name}: the default {error}") from None
         self._read_again(spec.name)
+
+    def plan_alter(self, spec: TableSpec) -> tuple[Alteration, list[str]]:
+        """Find what changes when a table becomes what is specified, and the statements for it."""
+        alteration = diff(self.table(spec.name), self._backend.catalogued(spec))
+        if not alteration:
+            return alteration, []
+        return alteration, self._run(lambda: self._backend.alter_statements(alteration))
+
+    def alter_table(self, alteration: Alteration, statements: Sequence[str]) -> None:
+        """Alter a table by the statements that were planned, all of them or none.
+
+        Raises
+        ------
+        ConflictError
+            When the table is not what it was when they were planned.
+        """
+        name = alteration.old.name
+        self._read_again(name)
+        if self.table(name) != alteration.old:
+            raise ConflictError(
+                f"Table {name} was changed by others meanwhile; nothing was altered. Please look "
+                "again and repeat it"
+            )
+        with self.requiring("ALTER, or is not its owner", "alter", name):
+            self._run(lambda: self._backend.alter_table(name, statements), repeat=False)
+        self._read_again(name)
 
     def drop_table(self, name: TableName) -> None:
         """Drop a table, to which no other refers."""

@@ -167,9 +167,10 @@ def _default(text: str | None, type_: AttributeType) -> tuple[str | None, bool]:
 #: Finds the table that a reference means; None stands for the table that is being defined.
 Lookup = Callable[[Reference], "TableSpec | None"]
 
-#: The only value of the hidden key of a table that has at most one entity.
+#: The hidden key of a table that has at most one entity; its only value is the default.
+SINGLETON = "_singleton"
 _SINGLETON = Attribute(
-    "_singleton", parse_type("enum('1')"), in_key=True, default='"1"', comment="the only entity"
+    SINGLETON, parse_type("enum('1')"), in_key=True, default='"1"', comment="the only entity"
 )
 
 

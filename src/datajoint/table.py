@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import cascade
+from .altering import Plan, confirm_alter, execute_alter, plan_alter
 from .attribute_adapter import adapt, adapt_all, require
 from .condition import as_expression
 from .connection import Connection
@@ -28,7 +29,7 @@ from .errors import (
 )
 from .expression import QueryExpression
 from .external import declare_stores
-from .grammar import parse_definition, unquote
+from .grammar import Reference, parse_definition, unquote
 from .heading import Heading
 from .insertion import EncodedRow, RowEncoder, rows_of
 from .logging import logger
@@ -160,14 +161,15 @@ class Table(QueryExpression):
         if len(self.table_name) > 64:
             raise DataJointError(f"The name of table {self.name} is longer than 64 characters")
         context = context if context is not None else self.declaration_context or {}
-        spec = self._defined(context)
-        self._check_declaration(spec)
+        self._create(self._defined(context, {}))
+
+    def _create(self, spec: TableSpec) -> None:
         declare_stores(self.connection, spec)
         self.connection.create_table(spec)
         log_event(self.connection, self.name.schema, f"Declared {self.name}")
 
-    def _defined(self, context: Context) -> TableSpec:
-        """Specify the table as its definition says."""
+    def _defined(self, context: Context, altered: Mapping[TableName, TableSpec]) -> TableSpec:
+        """Specify the table as its definition does, among tables that are about to be altered."""
         find = adapter_finder(context, self.connection, TableSpec(self.name, Heading()))
 
         def adapt_type(type_: Adapted) -> Adapted:
@@ -175,15 +177,84 @@ class Table(QueryExpression):
             require(adapted)
             return adapted
 
-        return resolve(
-            parse_definition(inspect.cleandoc(self.definition)),
-            self.name,
-            lambda reference: find_table(reference, context, self.connection, self.name),
-            adapt_type,
-        )
+        def lookup(reference: Reference) -> TableSpec | None:
+            found = find_table(reference, context, self.connection, self.name)
+            return None if found is None else altered.get(found.name, found)
+
+        definition = parse_definition(inspect.cleandoc(self.definition))
+        spec = resolve(definition, self.name, lookup, adapt_type)
+        self._check_declaration(spec)
+        return spec
 
     def _check_declaration(self, spec: TableSpec) -> None:
         """Refuse what the tier of the table does not allow."""
+
+    def alter(self, prompt: bool = True, context: Context | None = None) -> None:
+        """Change the table in the database into what its definition says now.
+
+        Attributes outside of the primary key are added, removed, retyped, moved, and renamed:
+        where the comment of an attribute begins with ``{name}``, it is the attribute of that name
+        under a new one. Comments, defaults, indexes and foreign keys outside of the primary key
+        change too. A master is altered with its parts.
+
+        Parameters
+        ----------
+        prompt : bool
+            Whether to show first what changes, and to ask.
+        context : mapping, optional
+            Where the names of other tables are looked up first, before the names around the
+            class and around the caller.
+
+        Raises
+        ------
+        DataJointError
+            When the primary key would change, or the entities do not fit what the definition
+            says; nothing is altered.
+        """
+        if self._restriction:
+            raise DataJointError("A restricted table cannot be altered; alter the table")
+        if self.connection.in_transaction:
+            raise DataJointError(f"Table {self.name} cannot be altered inside a transaction")
+        frame = inspect.currentframe()
+        caller = frame.f_back if frame else None
+        names = {**caller.f_globals, **caller.f_locals} if caller else {}
+        self.connection.forget_catalog(self.name.schema)
+        if not self.is_declared:
+            raise MissingTableError(f"Table {self.name} is not declared: nothing to alter")
+        plans, missing = self._plan_alter(names, context or {})
+        if not plans and not missing:
+            logger.info("Nothing to alter in %s", self.name)
+            return
+        if prompt and not confirm_alter(plans, [table.name for table, _ in missing]):
+            return
+        for plan in plans:
+            declare_stores(self.connection, plan.alteration.new)
+        execute_alter(self.connection, plans)
+        for table, spec in missing:
+            table._create(spec)
+        if prompt:
+            print("Altered.")
+
+    def _plan_alter(
+        self, around: Context, context: Context
+    ) -> tuple[list[Plan], list[tuple[Table, TableSpec]]]:
+        """Plan how the table and its parts are altered, and find the parts to declare."""
+        plans: list[Plan] = []
+        missing: list[tuple[Table, TableSpec]] = []
+        altered: dict[TableName, TableSpec] = {}
+        for table in self._with_parts():
+            names = {**around, **(table.declaration_context or {}), **context}
+            spec = table._defined(names, altered)
+            if not table.is_declared:
+                missing.append((table, spec))
+            elif (plan := plan_alter(self.connection, spec)) is not None:
+                plans.append(plan)
+            altered[table.name] = spec
+        return plans, missing
+
+    def _with_parts(self) -> list[Table]:
+        """List what is altered together."""
+        return [self]
 
     def describe(self, context: Context | None = None, printout: bool = False) -> str:
         """Write the definition that the table was declared with.
@@ -720,6 +791,12 @@ class FreeTable(Table):
     @property
     def definition(self) -> str:
         return self.describe({})
+
+    def alter(self, prompt: bool = True, context: Context | None = None) -> None:
+        """Refuse: only a class says what its table is to become."""
+        raise DataJointError(
+            f"{self.name} has no definition to be altered to here: call `alter` of its class"
+        )
 
 
 __all__ = ["FreeTable", "Table"]

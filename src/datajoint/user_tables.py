@@ -100,6 +100,9 @@ class UserTable(Table, metaclass=TableMeta):
     def table_name(self) -> str:
         return self._prefix + from_camel_case(type(self).__name__)
 
+    def _with_parts(self) -> list[Table]:
+        return [self, *(part() for part in parts_of(type(self)))]
+
 
 class Manual(UserTable):
     """Base of tables whose entities are entered from outside the pipeline (manual 5.11)."""

@@ -885,6 +885,11 @@ def reader(owner: SimpleNamespace, accounts: Accounts, open_: Open) -> SimpleNam
     return tables
 
 
+def alter(tables: SimpleNamespace) -> None:
+    tables.Subject.definition += "note = null : varchar(10)\n"
+    tables.Subject.alter(prompt=False)
+
+
 READABLE = ["Species", "Subject", "Session", "Count"]
 
 
@@ -965,6 +970,7 @@ class TestReader:
         ),
         "delete": (lambda t: t.Subject.delete(), "delete from", "__count", "DELETE"),
         "delete_quick": (lambda t: t.Count().delete_quick(), "delete from", "__count", "DELETE"),
+        "alter": (alter, "alter", "subject", "ALTER, or is not its owner"),
         "drop": (lambda t: t.Subject.drop(), "drop", "__count", "DROP"),
         "drop_quick": (lambda t: t.Count().drop_quick(), "drop", "__count", "DROP"),
         "populate": (lambda t: t.Count.populate(), "insert into", "__count", "INSERT"),

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+from ..alter import Alteration
 from ..declare import TableName, TableSpec
 from ..errors import DataJointError, QueryError
 from ..grammar import parse_type
@@ -153,6 +154,18 @@ class Backend(ABC):
 
     @abstractmethod
     def drop_table(self, name: TableName) -> None: ...
+
+    def catalogued(self, spec: TableSpec) -> TableSpec:
+        """Specify a table that is declared so as :meth:`load_schema` would."""
+        return spec
+
+    @abstractmethod
+    def alter_statements(self, alteration: Alteration) -> list[str]:
+        """Write the statements that alter a table; nothing is changed yet."""
+
+    @abstractmethod
+    def alter_table(self, name: TableName, statements: Sequence[str]) -> None:
+        """Run what :meth:`alter_statements` wrote, all of it or nothing."""
 
     @abstractmethod
     def size_on_disk(self, name: TableName) -> int:

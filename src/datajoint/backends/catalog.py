@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import select
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 
+from ..alter import Alteration
 from ..declare import ForeignKey, TableName, TableSpec
 from ..grammar import column_type
 from ..heading import Attribute, Heading, Index
@@ -88,3 +90,81 @@ def assemble(
         )
         for table, own in sorted(attributes.items())
     }
+
+
+# -- the indexes and foreign keys of a table ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OwnIndex(Index):
+    """An index as the database has it.
+
+    Attributes
+    ----------
+    for_foreign_key : bool
+        Whether it exists only to make a foreign key fast.
+    """
+
+    for_foreign_key: bool = False
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """What belongs to a table besides its columns, by its names in the database."""
+
+    indexes: Mapping[str, OwnIndex]
+    foreign_keys: Mapping[str, ForeignKey]
+
+    @classmethod
+    def of(
+        cls,
+        indexes: Iterable[tuple[str, bool, bool, str]],
+        foreign_keys: Iterable[tuple[str, str, str, str, str]],
+    ) -> Belongings:
+        """Collect rows: one for each attribute of an index or a foreign key, in order.
+
+        Parameters
+        ----------
+        indexes : iterable
+            Name, whether it is unique, whether it is for a foreign key, attribute.
+        foreign_keys : iterable
+            Name, schema and table of the parent, attribute, attribute of the parent.
+        """
+        return cls(
+            {
+                name: OwnIndex(tuple(row[3] for row in rows), bool(unique), bool(own))
+                for (name, unique, own), rows in groupby(indexes, itemgetter(0, 1, 2))
+            },
+            {
+                name: ForeignKey(TableName(schema, table), tuple(row[3:] for row in rows))
+                for (name, schema, table), rows in groupby(foreign_keys, itemgetter(0, 1, 2))
+            },
+        )
+
+    def dropped_foreign_keys(self, alteration: Alteration) -> list[str]:
+        """Name the foreign keys that an alteration drops."""
+        return [n for n, fk in self.foreign_keys.items() if fk in alteration.dropped_foreign_keys]
+
+    def index_changes(self, alteration: Alteration) -> tuple[list[str], list[OwnIndex]]:
+        """Name the indexes that an alteration drops, and list those that it adds."""
+        missing = Counter(wanted_indexes(alteration.new))
+        dropped = []
+        for name, index in self.indexes.items():
+            now = replace(index, attributes=alteration.as_indexed(index).attributes)
+            if missing[now]:
+                missing[now] -= 1
+            else:
+                dropped.append(name)
+        return dropped, list(missing.elements())
+
+
+def wanted_indexes(spec: TableSpec) -> list[OwnIndex]:
+    """List the indexes of a table: the key of a parent is searched for its children."""
+    wanted = [OwnIndex(index.attributes, index.unique) for index in spec.heading.secondary_indexes]
+    covered = [tuple(spec.heading.stored_key), *(index.attributes for index in wanted)]
+    for foreign_key in spec.foreign_keys:
+        attributes = foreign_key.child_attributes
+        if not any(index[: len(attributes)] == attributes for index in covered):
+            wanted.append(OwnIndex(attributes, for_foreign_key=True))
+            covered.append(attributes)
+    return wanted

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-import hashlib
 import re
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,8 @@ from typing import Any, cast
 import pymysql
 from pymysql.constants import CR, ER
 
-from ..declare import ForeignKey, TableName, TableSpec
+from ..alter import Alteration
+from ..declare import TableName, TableSpec
 from ..errors import (
     AccessError,
     ConflictError,
@@ -34,13 +34,14 @@ from ..errors import (
     UnknownAttributeError,
 )
 from ..grammar import column_type, parse_type, quoted, unquote
-from ..heading import Attribute
+from ..heading import Attribute, Index
 from ..sql.mysql import DIALECT
 from ..sql.statements import Insert
 from ..types import AttributeType, Other, time_text
 from . import mysql_drivers as drivers
 from .base import Backend, Cursor
-from .catalog import assemble, is_readable, marked_type, names, references
+from .catalog import Belongings, assemble, is_readable, marked_type
+from .mysql_ddl import alter_statement, create_statement, own_keys
 
 SQL_MODE = (
     "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,STRICT_ALL_TABLES,"
@@ -334,6 +335,33 @@ class MySQLBackend(Backend):
     def create_table(self, spec: TableSpec) -> None:
         self._send(self._encoded(create_statement(spec)))
 
+    def catalogued(self, spec: TableSpec) -> TableSpec:
+        counters = (Index((name,), unique=True) for name in own_keys(spec))
+        indexes = (*spec.heading.secondary_indexes, *counters)
+        heading = replace(spec.heading, secondary_indexes=indexes)
+        return _without_own_indexes(replace(spec, heading=heading))
+
+    def alter_statements(self, alteration: Alteration) -> list[str]:
+        name = alteration.old.name
+        where = "table_schema = %s AND table_name = %s"
+        indexes = self.execute(
+            "SELECT index_name, non_unique = 0, FALSE, column_name "
+            f"FROM information_schema.statistics WHERE {where} AND index_name <> 'PRIMARY' "
+            "ORDER BY index_name, seq_in_index",
+            (name.schema, name.table),
+        ).fetchall()
+        foreign_keys = self.execute(
+            "SELECT constraint_name, referenced_table_schema, referenced_table_name, column_name, "
+            f"referenced_column_name FROM information_schema.key_column_usage WHERE {where} "
+            "AND referenced_table_name IS NOT NULL ORDER BY constraint_name, ordinal_position",
+            (name.schema, name.table),
+        ).fetchall()
+        return [alter_statement(alteration, Belongings.of(indexes, foreign_keys))]
+
+    def alter_table(self, name: TableName, statements: Sequence[str]) -> None:
+        for statement in statements:  # there is one, which the server does or undoes as a whole
+            self._send(self._encoded(statement))
+
     def drop_table(self, name: TableName) -> None:
         table = DIALECT.table(name.schema, name.table)
         try:
@@ -465,76 +493,6 @@ _ERRORS: Mapping[int, type[DataJointError]] = {
     **dict.fromkeys((ER.NO_DEFAULT_FOR_FIELD, ER.BAD_NULL_ERROR), MissingAttributeError),
     ER.BAD_FIELD_ERROR: UnknownAttributeError,
 }
-
-
-# -- definitions of tables ------------------------------------------------------------------------
-
-
-def create_statement(spec: TableSpec) -> str:
-    """Write the statement that creates a table (storage formats 2.7)."""
-    heading = spec.heading
-    inherited = {name for foreign_key in spec.foreign_keys for name in foreign_key.child_attributes}
-    clauses = [_column(a, a.name in inherited) for a in heading.all_attributes]
-    clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
-    clauses += [
-        f"{_constraint(spec.name.table, number)}{references(DIALECT, foreign_key)} "
-        f"ON UPDATE {_on_update(foreign_key)} ON DELETE RESTRICT"
-        for number, foreign_key in enumerate(spec.foreign_keys, start=1)
-    ]
-    clauses += [
-        f"{'UNIQUE ' if index.unique else ''}INDEX ({names(DIALECT, index.attributes)})"
-        for index in heading.secondary_indexes
-    ]
-    clauses += [
-        f"UNIQUE INDEX ({quote(a.name)})"
-        for a in heading.all_attributes
-        if a.autoincrement and a.name != heading.stored_key[0]
-    ]
-    return (
-        f"CREATE TABLE IF NOT EXISTS {DIALECT.table(spec.name.schema, spec.name.table)} (\n"
-        + ",\n".join(clauses)
-        + f"\n) ENGINE=InnoDB, COMMENT {_text(heading.comment)}"
-    )
-
-
-def _text(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def _column(attribute: Attribute, inherited: bool) -> str:
-    type_ = attribute.stored_type
-    assert type_ is not None
-    declaration = DIALECT.storage[type_.category].declaration(type_)
-    marked = declaration != attribute.type
-    comment = f":{attribute.type}:{attribute.comment}" if marked else attribute.comment
-    clause = f"{quote(attribute.name)} {declaration} {_default(attribute, inherited)}"
-    clause += " AUTO_INCREMENT" if attribute.autoincrement else ""
-    return clause + (f" COMMENT {_text(comment)}" if comment or inherited else "")
-
-
-def _default(attribute: Attribute, inherited: bool) -> str:
-    default = attribute.default
-    if attribute.nullable:
-        return "NULL" if inherited else "DEFAULT NULL"
-    if default is None:
-        return "NOT NULL"
-    if default.upper().startswith("CURRENT_TIMESTAMP") or default[0] in "'\"":
-        return f"NOT NULL DEFAULT {default}"
-    return f'NOT NULL DEFAULT "{default}"'
-
-
-def _on_update(foreign_key: ForeignKey) -> str:
-    """Follow changes of keys; those of objects in stores never change."""
-    return "RESTRICT" if foreign_key.parent.table.startswith("~") else "CASCADE"
-
-
-def _constraint(table: str, number: int) -> str:
-    """Name a foreign key where the name that the server makes would be too long."""
-    if len(f"{table}_ibfk_{number}") <= 64:
-        return ""
-    digest = hashlib.md5(table.encode(), usedforsecurity=False).hexdigest()[:8]
-    return f"CONSTRAINT {quote(f'{table[:40]}_{digest}_ibfk_{number}')} "
 
 
 # -- tables as the server knows them --------------------------------------------------------------

@@ -17,6 +17,7 @@ import psycopg
 from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format, TransactionStatus
 
+from ..alter import Alteration
 from ..declare import TableName, TableSpec
 from ..errors import AccessError, DataJointError, LostConnectionError, QueryError
 from ..sql.postgresql import DIALECT
@@ -24,7 +25,8 @@ from ..sql.statements import Insert
 from ..sql.text import literal
 from ..types import shortest_single
 from .base import Backend, Cursor
-from .catalog import assemble, is_readable
+from .catalog import Belongings, assemble, is_readable
+from .postgresql_alter import OWN_FOREIGN_KEYS, OWN_INDEXES, alter_statements
 from .postgresql_catalog import COLUMNS, FOREIGN_KEYS, INDEXES, read_attribute
 from .postgresql_ddl import SHARED, check_name, create_statements
 from .postgresql_errors import connect_explanation, statement_error
@@ -332,6 +334,15 @@ class PostgreSQLBackend(Backend):
         self._prepare_database()
         with suppress(psycopg.errors.DuplicateTable):  # all else that it has is in its own names
             self._create(spec.name.full, *statements)
+
+    def alter_statements(self, alteration: Alteration) -> list[str]:
+        name = (alteration.old.name.schema, alteration.old.name.table)
+        indexes = self.execute(OWN_INDEXES, name).fetchall()
+        foreign_keys = self.execute(OWN_FOREIGN_KEYS, name).fetchall()
+        return alter_statements(alteration, Belongings.of(indexes, foreign_keys))
+
+    def alter_table(self, name: TableName, statements: Sequence[str]) -> None:
+        self._run(*statements)
 
     def drop_table(self, name: TableName) -> None:
         self._run(f"DROP TABLE {DIALECT.table(name.schema, name.table)}")

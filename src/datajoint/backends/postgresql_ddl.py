@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator
 
-from ..declare import TableSpec
+from ..declare import ForeignKey, TableSpec
 from ..errors import DataJointError
 from ..grammar import unquote
 from ..heading import Attribute
 from ..sql.postgresql import DIALECT
 from ..sql.postgresql_values import TEXT_COLLATION, TEXT_COLLATION_OPTIONS
 from ..sql.text import literal
-from .catalog import names, references
+from .catalog import OwnIndex, names, references, wanted_indexes
 
 #: Bytes in a name.
 NAME_SIZE = 63
@@ -58,20 +57,21 @@ def create_statements(spec: TableSpec) -> list[str]:
     check_name(spec.name.table, "table")
     heading, table = spec.heading, DIALECT.table(spec.name.schema, spec.name.table)
     sequence = DIALECT.table(spec.name.schema, _short(spec.name.table, " sequence"))
-    clauses = [_column(attribute, sequence) for attribute in heading.all_attributes]
+    clauses = [column(attribute, sequence) for attribute in heading.all_attributes]
     key = quote(_short(spec.name.table, " key"))
     clauses.append(f"CONSTRAINT {key} PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
-    clauses += [
-        f"{references(DIALECT, foreign_key)} ON UPDATE CASCADE" for foreign_key in spec.foreign_keys
-    ]
+    clauses += map(foreign_key_clause, spec.foreign_keys)
     create = f"CREATE TABLE {table} (\n  " + ",\n  ".join(clauses) + "\n)"
     counted = [attribute.name for attribute in heading.all_attributes if attribute.autoincrement]
     return [
         *(f"CREATE SEQUENCE {sequence}" for _ in counted),
         create,
-        *(f"COMMENT ON TABLE {table} IS {literal(c)}" for c in (heading.comment,) if c),
-        *(_comment(table, attribute) for attribute in heading.all_attributes),
-        *_indexes(spec, table),
+        *([table_comment(table, heading.comment)] if heading.comment else []),
+        *(comment(table, attribute) for attribute in heading.all_attributes),
+        *(
+            create_index(spec, table, index, number)
+            for number, index in enumerate(wanted_indexes(spec), start=1)
+        ),
         *(statement for name in counted for statement in _counting(table, sequence, name)),
     ]
 
@@ -88,39 +88,57 @@ def _counting(table: str, sequence: str, attribute: str) -> list[str]:
     ]
 
 
-def _indexes(spec: TableSpec, table: str) -> Iterator[str]:
-    """Write the indexes; the key of a parent is searched for the children of each of its rows."""
-    covered = [tuple(spec.heading.stored_key)]
-    for index in spec.heading.secondary_indexes:
-        name = _short(spec.name.table, f" {len(covered)}")
-        unique = "UNIQUE " if index.unique else ""
-        columns = names(DIALECT, index.attributes)
-        yield f"CREATE {unique}INDEX {quote(name)} ON {table} ({columns})"
-        covered.append(index.attributes)
-    for foreign_key in spec.foreign_keys:
-        attributes = foreign_key.child_attributes
-        if not any(index[: len(attributes)] == attributes for index in covered):
-            name = _short(spec.name.table, f" {len(covered)}{FOREIGN_KEY_INDEX}")
-            yield f"CREATE INDEX {quote(name)} ON {table} ({names(DIALECT, attributes)})"
-            covered.append(attributes)
+def create_index(spec: TableSpec, table: str, index: OwnIndex, number: int) -> str:
+    """Write the statement that creates an index, whose name has a number."""
+    unique = "UNIQUE " if index.unique else ""
+    name = quote(index_name(spec, index, number))
+    return f"CREATE {unique}INDEX {name} ON {table} ({names(DIALECT, index.attributes)})"
 
 
-def _column(attribute: Attribute, sequence: str) -> str:
+def index_name(spec: TableSpec, index: OwnIndex, number: int) -> str:
+    """Name an index of a table."""
+    return _short(spec.name.table, f" {number}{FOREIGN_KEY_INDEX * index.for_foreign_key}")
+
+
+def foreign_key_clause(foreign_key: ForeignKey) -> str:
+    """Write a foreign key of a table."""
+    return f"{references(DIALECT, foreign_key)} ON UPDATE CASCADE"
+
+
+def column(attribute: Attribute, sequence: str = "") -> str:
+    """Write the definition of a column."""
     check_name(attribute.name, "attribute")
-    type_ = attribute.stored_type
-    assert type_ is not None
-    storage = DIALECT.storage[type_.category]
-    name = quote(attribute.name)
     not_null = "" if attribute.nullable else " NOT NULL"
     default = f" DEFAULT nextval({literal(sequence)})" if attribute.autoincrement else ""
-    check = storage.check(type_, name)  # which NULL passes
-    if check:
-        constraint = quote(_short(f"{attribute.name} : {attribute.type}", ""))
-        check = f" CONSTRAINT {constraint} CHECK ({check})"
-    return f"{name} {storage.declaration(type_)}{not_null}{default or _default(attribute)}{check}"
+    constraint = check(attribute)
+    return (
+        f"{quote(attribute.name)} {declaration(attribute)}{not_null}"
+        f"{default or default_clause(attribute)}{constraint and f' {constraint}'}"
+    )
 
 
-def _default(attribute: Attribute) -> str:
+def declaration(attribute: Attribute) -> str:
+    """Write the type of a column."""
+    type_ = attribute.stored_type
+    assert type_ is not None
+    return DIALECT.storage[type_.category].declaration(type_)
+
+
+def check(attribute: Attribute) -> str:
+    """Write the constraint that the values of an attribute meet, or nothing; NULL passes."""
+    type_ = attribute.stored_type
+    assert type_ is not None
+    condition = DIALECT.storage[type_.category].check(type_, quote(attribute.name))
+    return condition and f"CONSTRAINT {quote(check_constraint(attribute))} CHECK ({condition})"
+
+
+def check_constraint(attribute: Attribute) -> str:
+    """Name the constraint that the values of an attribute meet."""
+    return _short(f"{attribute.name} : {attribute.attribute_type}", "")
+
+
+def default_clause(attribute: Attribute) -> str:
+    """Write the default of a column, or nothing."""
     default, type_ = attribute.default, attribute.stored_type
     if default is None or default == "null":
         return ""
@@ -135,9 +153,15 @@ def _default(attribute: Attribute) -> str:
     return f" DEFAULT {literal(str(value))}"
 
 
-def _comment(table: str, attribute: Attribute) -> str:
-    comment = literal(f":{attribute.type}:{attribute.comment}")
-    return f"COMMENT ON COLUMN {table}.{quote(attribute.name)} IS {comment}"
+def table_comment(table: str, text: str) -> str:
+    """Write the statement that gives a table its comment."""
+    return f"COMMENT ON TABLE {table} IS {literal(text)}"
+
+
+def comment(table: str, attribute: Attribute) -> str:
+    """Write the statement that keeps the type and the comment of an attribute."""
+    text = literal(f":{attribute.type}:{attribute.comment}")
+    return f"COMMENT ON COLUMN {table}.{quote(attribute.name)} IS {text}"
 
 
 def check_name(name: str, what: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import apsw
 
+from ..alter import Alteration
 from ..declare import TableName, TableSpec
 from ..errors import (
     AccessError,
@@ -29,13 +30,13 @@ from ..errors import (
     QuerySyntaxError,
     UnknownAttributeError,
 )
-from ..grammar import parse_type, unquote
+from ..grammar import parse_type
 from ..heading import Attribute
 from ..sql.sqlite import DIALECT
 from ..sql.statements import Insert
-from ..sql.text import literal
 from .base import Backend
-from .catalog import assemble, marked_type, names, references
+from .catalog import Belongings, assemble, marked_type
+from .sqlite_ddl import FOREIGN_KEY_INDEX, alter_statements, create_statements
 from .sqlite_functions import register
 
 _METADATA = """
@@ -53,9 +54,6 @@ CREATE TABLE IF NOT EXISTS datajoint_attribute (
     PRIMARY KEY (table_name, name)
 );
 """
-#: Ends the names of indexes that exist only to make foreign keys fast.
-_FOREIGN_KEY_INDEX = " (foreign key)"
-
 quote = DIALECT.quote
 
 
@@ -248,7 +246,7 @@ class SQLiteBackend(Backend):
             + tables.format("pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c")
             + " AND i.origin <> 'pk' AND substr(i.name, -length(?)) <> ?"
             " ORDER BY t.name, i.seq DESC, c.seqno",
-            (*limits, _FOREIGN_KEY_INDEX, _FOREIGN_KEY_INDEX),
+            (*limits, FOREIGN_KEY_INDEX, FOREIGN_KEY_INDEX),
         ).fetchall()
         foreign_keys = self.execute(
             'SELECT t.name, f.id, f."table", f."from", f."to" '
@@ -291,19 +289,50 @@ class SQLiteBackend(Backend):
             if not self.execute(exists, (name,)).fetchall():
                 for statement in create_statements(spec):
                     self.execute(statement)
-                comment = spec.heading.comment
-                self.execute("INSERT INTO datajoint_table VALUES (?, ?)", (name, comment))
-                self._open.executemany(
-                    "INSERT INTO datajoint_attribute VALUES (?, ?, ?, ?, ?)",
-                    [
-                        (name, a.name, _stored_type(a), a.default, a.comment)
-                        for a in spec.heading.all_attributes
-                    ],
-                )
             self.commit()
         except BaseException:
             self.rollback()
             raise
+
+    def alter_statements(self, alteration: Alteration) -> list[str]:
+        name = f"{alteration.old.name.schema}.{alteration.old.name.table}"
+        indexes = self.execute(
+            'SELECT i.name, i."unique", substr(i.name, -length(?)) = ?, c.name '
+            "FROM pragma_index_list(?) AS i JOIN pragma_index_info(i.name) AS c "
+            "WHERE i.origin = 'c' AND NOT i.partial ORDER BY i.name, c.seqno",
+            (FOREIGN_KEY_INDEX, FOREIGN_KEY_INDEX, name),
+        ).fetchall()
+        triggers = self.execute(
+            "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?", (name,)
+        ).fetchall()
+        belongings = Belongings.of(indexes, ())
+        return alter_statements(alteration, belongings, [sql for (sql,) in triggers])
+
+    def alter_table(self, name: TableName, statements: Sequence[str]) -> None:
+        # The old table is dropped, and the new one takes its name: no reference may follow them.
+        self.execute("PRAGMA foreign_keys = OFF")
+        self.execute("PRAGMA legacy_alter_table = ON")
+        try:
+            self.begin()
+            before = len(self._violations(name))
+            for statement in statements:
+                self.execute(statement)
+            violations = self._violations(name)
+            if len(violations) > before:
+                raise IntegrityError(
+                    f"A foreign key refers to {TableName(*_split(violations[-1][2]))}, which lacks "
+                    f"entities for {len(violations) - before} rows"
+                )
+            self.commit()
+        finally:
+            self.rollback()
+            self.execute("PRAGMA legacy_alter_table = OFF")
+            self.execute("PRAGMA foreign_keys = ON")
+
+    def _violations(self, name: TableName) -> list[tuple[Any, ...]]:
+        """List the rows of a table, and their foreign keys, whose parents are missing."""
+        table = DIALECT.table(name.schema, name.table)
+        return self.execute(f"PRAGMA foreign_key_check({table})").fetchall()
 
     def drop_table(self, name: TableName) -> None:
         self.execute(f"DROP TABLE {DIALECT.table(name.schema, name.table)}")
@@ -327,69 +356,7 @@ def _own_placeholder(match: re.Match[str]) -> str:
     return "%" if match[1] else "?" if match[2] else f":{match[3]}"
 
 
-# -- definitions of tables ------------------------------------------------------------------------
-
-
-def create_statements(spec: TableSpec) -> list[str]:
-    """Write the statements that create a table with its indexes."""
-    heading = spec.heading
-    table = DIALECT.table(spec.name.schema, spec.name.table)
-    clauses = [_column(attribute) for attribute in heading.all_attributes]
-    if not any(attribute.autoincrement for attribute in heading.all_attributes):
-        clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
-    clauses += [
-        f"{references(DIALECT, foreign_key)} ON UPDATE CASCADE" for foreign_key in spec.foreign_keys
-    ]
-    statements = [f"CREATE TABLE {table} (\n  " + ",\n  ".join(clauses) + "\n)"]
-    covered = [tuple(heading.stored_key)]
-    prefix = f"{spec.name.schema}.{spec.name.table}"
-    for index in heading.secondary_indexes:
-        statements.append(_index(table, f"{prefix} {len(covered)}", index.attributes, index.unique))
-        covered.append(index.attributes)
-    for foreign_key in spec.foreign_keys:
-        columns = foreign_key.child_attributes
-        if not any(index[: len(columns)] == columns for index in covered):
-            name = f"{prefix} {len(covered)}{_FOREIGN_KEY_INDEX}"
-            statements.append(_index(table, name, columns, unique=False))
-            covered.append(columns)
-    return statements
-
-
-def _column(attribute: Attribute) -> str:
-    type_ = attribute.stored_type
-    assert type_ is not None
-    storage = DIALECT.storage[type_.category]
-    name = quote(attribute.name)
-    if attribute.autoincrement:
-        declaration = "INTEGER PRIMARY KEY AUTOINCREMENT"
-    else:
-        declaration = storage.declaration(type_) + ("" if attribute.nullable else " NOT NULL")
-    check = storage.check(type_, name)
-    if check:
-        condition = f"{name} IS NULL OR ({check})" if attribute.nullable else check
-        constraint = quote(f"{attribute.name} : {attribute.type}")
-        check = f" CONSTRAINT {constraint} CHECK ({condition})"
-    return f"{name} {declaration}{_default(attribute)}{check}"
-
-
-def _default(attribute: Attribute) -> str:
-    default, type_ = attribute.default, attribute.stored_type
-    if default is None or default == "null":
-        return ""
-    if default.upper().startswith("CURRENT_TIMESTAMP"):
-        digits = getattr(type_, "digits", 0)
-        now = "strftime('%Y-%m-%d %H:%M:%f', 'now', 'localtime') || '000'"
-        return f" DEFAULT (substr({now}, 1, {20 + digits if digits else 19}))"
-    return f" DEFAULT {literal(DIALECT.encode(unquote(default), type_))}"
-
-
-def _index(table: str, name: str, attributes: Iterable[str], unique: bool) -> str:
-    unique_ = "UNIQUE " if unique else ""
-    return f"CREATE {unique_}INDEX {quote(name)} ON {table} ({names(DIALECT, attributes)})"
-
-
-def _stored_type(attribute: Attribute) -> str:
-    return attribute.type + (" auto_increment" if attribute.autoincrement else "")
+# -- tables as the database knows them ------------------------------------------------------------
 
 
 def _split(name: str) -> tuple[str, str]:

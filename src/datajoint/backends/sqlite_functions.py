@@ -20,7 +20,10 @@ from typing import Any
 import apsw
 import apsw.sqlite_extra
 
-from ..sql.sqlite import time_value
+from ..alter import brought
+from ..errors import DataJointError
+from ..grammar import parse_type
+from ..sql.sqlite import DIALECT, time_value
 from ..types import time_text, to_datetime
 
 Function = Callable[..., Any]
@@ -361,6 +364,20 @@ def _compare_times(left: str, right: str) -> int:
     return (first > second) - (first < second)
 
 
+def _retyped(*arguments: Any) -> Any:
+    """Bring a stored value, the first argument, from one attribute type to another."""
+    value, old, new = arguments
+    if value is None:
+        return None
+    old_type, new_type = parse_type(old), parse_type(new)
+    decode = DIALECT.decoder(old_type)
+    try:
+        given = brought(value if decode is None else decode(value), old_type, new_type)
+        return DIALECT.encode(given, new_type)
+    except ValueError as error:
+        raise DataJointError(f"{value!r} cannot be of type `{new}`: it {error}") from None
+
+
 def register(connection: apsw.Connection) -> None:
     """Register the functions and collations on a connection."""
     apsw.sqlite_extra.load(connection, "decimal")
@@ -369,6 +386,7 @@ def register(connection: apsw.Connection) -> None:
     connection.create_scalar_function("unix_timestamp", _strict(_unix_timestamp), -1)
     for name, (function, arguments) in _FUNCTIONS.items():
         connection.create_scalar_function(name, _strict(function), arguments, deterministic=True)
+    connection.create_scalar_function("retyped", _retyped, 3, deterministic=True)
     for name, result in _VARIANCES.items():
         connection.create_aggregate_function(name, partial(_Variance, result), 1)
     connection.create_aggregate_function("group_concat_distinct", _GroupConcatDistinct, 2)
