@@ -191,7 +191,7 @@ _WORD = re.compile(r"[^\s=:#(]+")
 _UNQUOTED = re.compile(r"[^:'\"#]*[^:'\"#\s]")
 _OLD_FOREIGN_KEY = re.compile(r"\(([^()]*)\)\s*->\s*([\w.]+)\s*(?:\(([^()]*)\))?")
 _ADAPTER = re.compile(r"<\s*([^<>\s]+)\s*>")
-_PROJECTION = re.compile(r"proj(?:ect)?\s*\(")
+_PROJECTION = re.compile(r"proj(?:ect)?\b")
 _JSON_KEY = re.compile(r"[^\s.,:()\[\]#'\"`]+")
 _JSON_TYPE = re.compile(r"[a-zA-Z]+(\s*\(\s*[0-9]+\s*(,\s*[0-9]+\s*)?\))?")
 #: What MySQL makes of a letter after a backslash; other characters stand for themselves.
@@ -233,7 +233,7 @@ class _Scanner:
         """Read a string, as it is written between its quotes."""
         match = self.take(_STRING)
         if match is None and self.rest[:1] in ("'", '"'):
-            raise self.unexpected(f"the text that begins with {self.rest[0]} does not end with it")
+            raise self.unexpected(f"the quote {self.rest[0]} is not closed")
         if match is None:
             raise self.unexpected(f"expected {what}")
         return match[0]
@@ -340,11 +340,10 @@ def _bool(scanner: _Scanner, base: str) -> AttributeType:
 def _float(scanner: _Scanner, base: str) -> AttributeType:
     """Read a type of which up to 24 binary digits, or none, make a single."""
     digits = _numbers(scanner, 2)
-    if len(digits) == 1 and (base != "float" or digits[0] > 53):
-        raise ValueError(
-            "a float has up to 53 binary digits, as in `float(24)`, or decimal digits of which "
-            f"some are fractional, as in `{base}(7,3)`"
-        )
+    if len(digits) == 1 and base != "float":
+        raise ValueError(f"`{base}` has two numbers or none, as in `{base}(7,3)`")
+    if len(digits) == 1 and digits[0] > 53:
+        raise ValueError("a float has at most 53 binary digits")
     if len(digits) == 2 and (digits[0] > 255 or digits[1] > min(digits[0], 30)):
         raise ValueError(
             f"a {base} has up to 255 digits, of which up to 30 and no more than all are fractional"
@@ -479,11 +478,9 @@ def _no_type(written: str) -> str:
     if not name:
         return "expected a type"
     instead = _INSTEAD.get(name.lower())
-    hint = f"; write `{instead}`" if instead else did_you_mean(name.lower(), TYPE_NAMES)
-    return (
-        f"unsupported attribute type `{name}`{hint}; the types are {', '.join(TYPE_NAMES)} and "
-        "<adapter>"
-    )
+    hint = f"; write `{instead}`." if instead else did_you_mean(name.lower(), TYPE_NAMES) or "."
+    types_ = ", ".join(TYPE_NAMES)
+    return f"unsupported attribute type `{name}`{hint} The types are {types_} and <adapter>"
 
 
 #: What follows a type where nothing should → what to write instead.
@@ -497,6 +494,7 @@ _AFTER_TYPE = [
     (r"unsigned\b", "only a number can be unsigned"),
     (r"auto_increment\b", "only an integer can be auto_increment"),
     (r"->", "a foreign key stands on a line of its own"),
+    (r"@", "only `blob`, `attach` and `filepath` are kept in stores, as in `blob@store`"),
     (r"\(", "the type takes no more numbers between parentheses"),
 ]
 
@@ -604,7 +602,8 @@ def _attribute(scanner: _Scanner, line: Line) -> AttributeLine:
     if scanner.take("="):
         default_column = scanner.next_column
         default = _default(scanner)
-        scanner.expect(":", "`:` and a type")
+        text = "; a text stands between quotes" if scanner.rest[:1] in ("'", '"') else ""
+        scanner.expect(":", f"`:` and a type{text}")
     elif not scanner.take(":"):
         raise scanner.unexpected(_after_name(name, scanner.rest))
     type_column = scanner.next_column
@@ -636,7 +635,7 @@ def _attribute_name(scanner: _Scanner) -> str:
         "an attribute `name : type # comment`, a foreign key `-> Table`, a line `---` or "
         "`index (…)`",
     )
-    if re.fullmatch(r"[-_\u2013\u2014]+", word[0]):
+    if re.fullmatch(r"[-_\u2013\u2014]+", word[0]) and not scanner.rest.partition("#")[0]:
         raise _Unexpected(
             "expected at least three dashes `---` between the primary key and the rest",
             word.start(),
@@ -685,7 +684,10 @@ def name_fault(name: str) -> str:
 _AFTER_TABLE = [
     (r",|->|\+|\*|@", "a foreign key refers to one table; write a line for each"),
     (r"&|-", "a foreign key refers to all of a table, which cannot be restricted here"),
-    (r"\[", "the options of a foreign key stand before the table, as in `-> [nullable] Table`"),
+    (
+        r"\[\s*(nullable|unique)",
+        "the options of a foreign key stand before the table, as in `-> [nullable] Table`",
+    ),
 ]
 
 
@@ -724,8 +726,8 @@ def _reference(scanner: _Scanner) -> Reference:
         path = [scanner.expect(_IDENTIFIER, what)[0]]
         _call(scanner)
     while scanner.take("."):
-        projection = scanner.take(_PROJECTION)
-        if projection:
+        if scanner.take(_PROJECTION):
+            scanner.expect("(", "`(new_name='old_name')`")
             return Reference(tuple(path), tuple(_renames(scanner)), bool(literal))
         if literal:
             raise scanner.unexpected("expected `proj(new_name='old_name')`")
