@@ -47,6 +47,9 @@ from itertools import zip_longest
 
 from . import types
 from .errors import DataJointError
+from .scanner import IDENTIFIER, Scanner, Unexpected
+from .scanner import quoted as quoted
+from .scanner import unquote as unquote
 from .types import AttributeType
 from .utils import did_you_mean
 
@@ -170,21 +173,9 @@ class JsonPath:
         return self.attribute + "".join(steps) + (f":{self.type}" if self.type else "")
 
 
-# -- tokens ---------------------------------------------------------------------------------------
-
-
-class _Unexpected(Exception):
-    """Something else was expected at a place of the text."""
-
-    def __init__(self, message: str, column: int) -> None:
-        super().__init__(message)
-        self.column = column
-
+# -- names ---------------------------------------------------------------------------------------
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_IDENTIFIER = re.compile(r"[^\W\d]\w*")
-_NUMBER = re.compile(r"[0-9]+")
-_STRING = re.compile(r"'(?:[^'\\]|\\[\s\S]|'')*'|\"(?:[^\"\\]|\\[\s\S]|\"\")*\"")
 _QUOTED_NAME = re.compile(r"`([^`]+)`")
 _STORE = re.compile(r"[a-zA-Z][-\w]*")
 _WORD = re.compile(r"[^\s=:#(]+")
@@ -194,99 +185,6 @@ _ADAPTER = re.compile(r"<\s*([^<>\s]+)\s*>")
 _PROJECTION = re.compile(r"proj(?:ect)?\b")
 _JSON_KEY = re.compile(r"[^\s.,:()\[\]#'\"`]+")
 _JSON_TYPE = re.compile(r"[a-zA-Z]+(\s*\(\s*[0-9]+\s*(,\s*[0-9]+\s*)?\))?")
-#: What MySQL makes of a letter after a backslash; other characters stand for themselves.
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "0": "\0", "Z": "\x1a"}
-#: Escapes of patterns, which keep their backslash elsewhere.
-_WILDCARDS = {"%": "\\%", "_": "\\_"}
-
-
-class _Scanner:
-    """Reads tokens from a text, from left to right; blanks before a token are passed over."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.column = 0
-
-    def take(self, token: str | re.Pattern[str]) -> re.Match[str] | None:
-        """Read a token if it comes next."""
-        pattern = re.compile(re.escape(token)) if isinstance(token, str) else token
-        match = pattern.match(self.text, self.next_column)
-        if match:
-            self.column = match.end()
-        return match
-
-    def take_word(self, *words: str) -> str | None:
-        """Read one of some words, given in lower case, if it comes next."""
-        match = _IDENTIFIER.match(self.text, self.next_column)
-        if match and match[0].lower() in words:
-            self.column = match.end()
-            return match[0].lower()
-        return None
-
-    def expect(self, token: str | re.Pattern[str], what: str = "") -> re.Match[str]:
-        match = self.take(token)
-        if match is None:
-            raise self.unexpected(f"expected {what or f'`{token}`'}")
-        return match
-
-    def string(self, what: str) -> str:
-        """Read a string, as it is written between its quotes."""
-        match = self.take(_STRING)
-        if match is None and self.rest[:1] in ("'", '"'):
-            raise self.unexpected(f"the quote {self.rest[0]} is not closed")
-        if match is None:
-            raise self.unexpected(f"expected {what}")
-        return match[0]
-
-    def number(self, what: str) -> int:
-        digits = self.expect(_NUMBER, what)
-        if len(digits[0]) > 9:
-            raise _Unexpected("the number has more than 9 digits", digits.start())
-        return int(digits[0])
-
-    def unexpected(self, message: str) -> _Unexpected:
-        return _Unexpected(message, self.next_column)
-
-    @property
-    def next_column(self) -> int:
-        """Where the next token begins, if there is one."""
-        column = self.column
-        while self.text[column : column + 1].isspace():
-            column += 1
-        return column
-
-    @property
-    def rest(self) -> str:
-        return self.text[self.next_column :]
-
-    def expect_end(self, hint: str = "") -> str:
-        """Read the comment that may follow at the end."""
-        rest = self.rest
-        if rest[:1] not in ("", "#"):
-            raise self.unexpected(hint or "expected the end of the line, or `#` and a comment")
-        return rest[1:].rstrip("#").strip()
-
-
-def unquote(text: str) -> str:
-    """Read a string between quotes; any other text stands for itself."""
-    if not _STRING.fullmatch(text):
-        return text
-    quote = text[0]
-
-    def replacement(match: re.Match[str]) -> str:
-        character = match[1]
-        return quote if character is None else (_ESCAPES | _WILDCARDS).get(character, character)
-
-    return re.sub(rf"{quote}{quote}|\\(.)", replacement, text[1:-1], flags=re.DOTALL)
-
-
-def quoted(value: str) -> str:
-    """Write a string as :func:`unquote` reads it, on one line."""
-    for character in "\\" + '"':
-        value = value.replace(character, f"\\{character}")
-    for letter, character in _ESCAPES.items():
-        value = value.replace(character, f"\\{letter}")
-    return f'"{value}"'
 
 
 # -- types ----------------------------------------------------------------------------------------
@@ -307,7 +205,7 @@ _BLOB_SIZES = {
 }
 
 
-def _numbers(scanner: _Scanner, most: int) -> list[int]:
+def _numbers(scanner: Scanner, most: int) -> list[int]:
     """Read up to so many numbers between parentheses."""
     if not scanner.take("("):
         return []
@@ -318,26 +216,26 @@ def _numbers(scanner: _Scanner, most: int) -> list[int]:
     return numbers
 
 
-def _unsigned(scanner: _Scanner) -> bool:
+def _unsigned(scanner: Scanner) -> bool:
     return scanner.take_word("unsigned") is not None
 
 
-def _integer(scanner: _Scanner, base: str) -> AttributeType:
+def _integer(scanner: Scanner, base: str) -> AttributeType:
     _numbers(scanner, 1)  # the width for display
     bits, unsigned = _INTEGER_BITS[base], scanner.take_word("unsigned", "signed") == "unsigned"
     low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     return types.Integer("", low, high, unsigned)
 
 
-def _serial(scanner: _Scanner, base: str) -> AttributeType:
+def _serial(scanner: Scanner, base: str) -> AttributeType:
     return types.Integer("", 0, 2**64 - 1, True)
 
 
-def _bool(scanner: _Scanner, base: str) -> AttributeType:
+def _bool(scanner: Scanner, base: str) -> AttributeType:
     return types.Bool("", 0, 1)
 
 
-def _float(scanner: _Scanner, base: str) -> AttributeType:
+def _float(scanner: Scanner, base: str) -> AttributeType:
     """Read a type of which up to 24 binary digits, or none, make a single."""
     digits = _numbers(scanner, 2)
     if len(digits) == 1 and base != "float":
@@ -352,7 +250,7 @@ def _float(scanner: _Scanner, base: str) -> AttributeType:
     return types.Float("", single, _unsigned(scanner))
 
 
-def _decimal(scanner: _Scanner, base: str) -> AttributeType:
+def _decimal(scanner: Scanner, base: str) -> AttributeType:
     digits, fraction, *_ = [*_numbers(scanner, 2), 0, 0]
     digits = digits if digits or fraction else 10
     if not 1 <= digits <= 65 or fraction > min(digits, 30):
@@ -362,7 +260,7 @@ def _decimal(scanner: _Scanner, base: str) -> AttributeType:
     return types.Decimal("", digits, fraction, _unsigned(scanner))
 
 
-def _characters(scanner: _Scanner, base: str) -> AttributeType:
+def _characters(scanner: Scanner, base: str) -> AttributeType:
     if not scanner.rest.startswith("("):
         raise scanner.unexpected(f"expected `(` and a length, as in `{base}(30)`")
     (length,) = _numbers(scanner, 1)
@@ -372,7 +270,7 @@ def _characters(scanner: _Scanner, base: str) -> AttributeType:
     return types.String("", length, fixed=base == "char")
 
 
-def _enum(scanner: _Scanner, base: str) -> AttributeType:
+def _enum(scanner: Scanner, base: str) -> AttributeType:
     scanner.expect("(", "`(` and the members, as in `enum('left', 'right')`")
     members = [unquote(scanner.string("a member between quotes"))]
     while scanner.take(","):
@@ -383,11 +281,11 @@ def _enum(scanner: _Scanner, base: str) -> AttributeType:
     return types.Enum("", tuple(members))
 
 
-def _date(scanner: _Scanner, base: str) -> AttributeType:
+def _date(scanner: Scanner, base: str) -> AttributeType:
     return types.Date("")
 
 
-def _moment(scanner: _Scanner, base: str) -> AttributeType:
+def _moment(scanner: Scanner, base: str) -> AttributeType:
     (digits,) = _numbers(scanner, 1) or [0]
     if digits > 6:
         raise ValueError("a second has at most 6 fractional digits")
@@ -395,21 +293,21 @@ def _moment(scanner: _Scanner, base: str) -> AttributeType:
     return make("", digits)
 
 
-def _year(scanner: _Scanner, base: str) -> AttributeType:
+def _year(scanner: Scanner, base: str) -> AttributeType:
     if _numbers(scanner, 1) not in ([], [4]):
         raise ValueError("a year has 4 digits")
     return types.Year("")
 
 
-def _uuid(scanner: _Scanner, base: str) -> AttributeType:
+def _uuid(scanner: Scanner, base: str) -> AttributeType:
     return types.UUID("")
 
 
-def _json(scanner: _Scanner, base: str) -> AttributeType:
+def _json(scanner: Scanner, base: str) -> AttributeType:
     return types.Json("")
 
 
-def _object(scanner: _Scanner, base: str) -> AttributeType:
+def _object(scanner: Scanner, base: str) -> AttributeType:
     """Read what is kept in the table or, after ``@``, in a store."""
     if scanner.take("@"):
         return types.External("", base, scanner.expect(_STORE, "the name of a store")[0])
@@ -420,12 +318,12 @@ def _object(scanner: _Scanner, base: str) -> AttributeType:
     return types.Blob("", _BLOB_SIZES[base])
 
 
-def _blob(scanner: _Scanner, base: str) -> AttributeType:
+def _blob(scanner: Scanner, base: str) -> AttributeType:
     return types.Blob("", _BLOB_SIZES[base])
 
 
 #: First word → what reads the rest.
-_TYPES: dict[str, Callable[[_Scanner, str], AttributeType]] = {
+_TYPES: dict[str, Callable[[Scanner, str], AttributeType]] = {
     **dict.fromkeys(_INTEGER_BITS, _integer),
     "serial": _serial,
     **dict.fromkeys(("decimal", "numeric"), _decimal),
@@ -454,10 +352,10 @@ _INSTEAD = {
 }
 
 
-def _type(scanner: _Scanner) -> AttributeType:
+def _type(scanner: Scanner) -> AttributeType:
     start = scanner.next_column
     adapter = scanner.take(_ADAPTER)
-    word = None if adapter else scanner.take(_IDENTIFIER)
+    word = None if adapter else scanner.take(IDENTIFIER)
     base = word[0].lower() if word else ""
     if adapter:
         type_: AttributeType = types.Adapted("", adapter[1])
@@ -465,9 +363,9 @@ def _type(scanner: _Scanner) -> AttributeType:
         try:
             type_ = _TYPES[base](scanner, base)
         except ValueError as error:
-            raise _Unexpected(str(error), start) from None
+            raise Unexpected(str(error), start) from None
     else:
-        raise _Unexpected(_no_type(word[0] if word else scanner.rest.partition("#")[0]), start)
+        raise Unexpected(_no_type(word[0] if word else scanner.rest.partition("#")[0]), start)
     written = scanner.text[start : scanner.column]
     return replace(type_, text="bigint unsigned" if base == "serial" else written)
 
@@ -523,14 +421,14 @@ def parse_type(text: str) -> AttributeType:
     DataJointError
         When no type is written so.
     """
-    scanner = _Scanner(text.strip())
+    scanner = Scanner(text.strip())
     try:
         type_ = _type(scanner)
         rest = scanner.rest
         if rest:
             hint = _hint(_AFTER_TYPE, rest)
             raise scanner.unexpected(f"`{rest}` is not expected" + (f"; {hint}" if hint else ""))
-    except _Unexpected as error:
+    except Unexpected as error:
         raise DataJointError(f"Attribute type `{text.strip()}`: {error}") from None
     return type_
 
@@ -584,7 +482,7 @@ def parse_definition(text: str) -> Definition:
 
 
 def _parse_line(line: Line) -> Item:
-    scanner = _Scanner(line.text)
+    scanner = Scanner(line.text)
     try:
         if scanner.take("->"):
             return _foreign_key(scanner, line)
@@ -592,11 +490,11 @@ def _parse_line(line: Line) -> Item:
         if index:
             return _index(scanner, line, unique=bool(index["unique"]))
         return _attribute(scanner, line)
-    except _Unexpected as error:
+    except Unexpected as error:
         raise line.error(str(error), error.column) from None
 
 
-def _attribute(scanner: _Scanner, line: Line) -> AttributeLine:
+def _attribute(scanner: Scanner, line: Line) -> AttributeLine:
     name = _attribute_name(scanner)
     default, default_column = None, 0
     if scanner.take("="):
@@ -614,19 +512,19 @@ def _attribute(scanner: _Scanner, line: Line) -> AttributeLine:
     comment_column = scanner.next_column
     comment = scanner.expect_end(_hint(_AFTER_TYPE, scanner.rest))
     if comment.startswith(":"):
-        raise _Unexpected("a comment cannot begin with a colon", comment_column)
+        raise Unexpected("a comment cannot begin with a colon", comment_column)
     return AttributeLine(
         name, default, type_, increments, comment, line, default_column, type_column
     )
 
 
-def _default(scanner: _Scanner) -> str:
+def _default(scanner: Scanner) -> str:
     if scanner.rest[:1] in ("'", '"'):
         return scanner.string("")
     return scanner.expect(_UNQUOTED, "a default, with quotes around it if it is a text")[0]
 
 
-def _attribute_name(scanner: _Scanner) -> str:
+def _attribute_name(scanner: Scanner) -> str:
     old = _OLD_FOREIGN_KEY.match(scanner.text)
     if old:
         raise scanner.unexpected(_modern_foreign_key(*old.groups("")))
@@ -636,13 +534,13 @@ def _attribute_name(scanner: _Scanner) -> str:
         "`index (…)`",
     )
     if re.fullmatch(r"[-_\u2013\u2014]+", word[0]) and not scanner.rest.partition("#")[0]:
-        raise _Unexpected(
+        raise Unexpected(
             "expected at least three dashes `---` between the primary key and the rest",
             word.start(),
         )
     reason = name_fault(word[0])
     if reason:
-        raise _Unexpected(f"`{word[0]}` cannot be the name of an attribute: {reason}", word.start())
+        raise Unexpected(f"`{word[0]}` cannot be the name of an attribute: {reason}", word.start())
     return word[0]
 
 
@@ -691,7 +589,7 @@ _AFTER_TABLE = [
 ]
 
 
-def _foreign_key(scanner: _Scanner, line: Line) -> ForeignKeyLine:
+def _foreign_key(scanner: Scanner, line: Line) -> ForeignKeyLine:
     options = _options(scanner)
     column = scanner.next_column
     reference = _reference(scanner)
@@ -702,7 +600,7 @@ def _foreign_key(scanner: _Scanner, line: Line) -> ForeignKeyLine:
     return ForeignKeyLine(reference, "nullable" in options, "unique" in options, line, column)
 
 
-def _options(scanner: _Scanner) -> list[str]:
+def _options(scanner: Scanner) -> list[str]:
     options: list[str] = []
     if not scanner.take("[") or scanner.take("]"):
         return options
@@ -716,14 +614,14 @@ def _options(scanner: _Scanner) -> list[str]:
             return options
 
 
-def _reference(scanner: _Scanner) -> Reference:
+def _reference(scanner: Scanner) -> Reference:
     what = "a table, as in `-> Subject`, `-> lab.Subject` or `-> Subject.proj(new_name='old_name')`"
     literal = scanner.take(_QUOTED_NAME)
     if literal:
         scanner.expect(".", "`.` and the name of the table between backquotes")
         path = [literal[1], scanner.expect(_QUOTED_NAME, "a table between backquotes")[1]]
     else:
-        path = [scanner.expect(_IDENTIFIER, what)[0]]
+        path = [scanner.expect(IDENTIFIER, what)[0]]
         _call(scanner)
     while scanner.take("."):
         if scanner.take(_PROJECTION):
@@ -731,18 +629,18 @@ def _reference(scanner: _Scanner) -> Reference:
             return Reference(tuple(path), tuple(_renames(scanner)), bool(literal))
         if literal:
             raise scanner.unexpected("expected `proj(new_name='old_name')`")
-        path.append(scanner.expect(_IDENTIFIER, "a name after the dot")[0])
+        path.append(scanner.expect(IDENTIFIER, "a name after the dot")[0])
         _call(scanner)
     return Reference(tuple(path), (), bool(literal))
 
 
-def _call(scanner: _Scanner) -> None:
+def _call(scanner: Scanner) -> None:
     """Read the ``()`` that makes an instance of a class, which a name means as well."""
     if scanner.take("("):
         scanner.expect(")", "`)`: to rename attributes, write `.proj(new_name='old_name')`")
 
 
-def _renames(scanner: _Scanner) -> list[tuple[str, str]]:
+def _renames(scanner: Scanner) -> list[tuple[str, str]]:
     renames: list[tuple[str, str]] = []
     while not scanner.take(")"):
         if not scanner.take("..."):
@@ -750,7 +648,7 @@ def _renames(scanner: _Scanner) -> list[tuple[str, str]]:
             new, old = _rename(scanner)
             for name, index in ((new, 0), (old, 1)):
                 if name in (rename[index] for rename in renames):
-                    raise _Unexpected(f"`{name}` is renamed twice", column)
+                    raise Unexpected(f"`{name}` is renamed twice", column)
             renames.append((new, old))
         if not scanner.take(","):
             scanner.expect(")", "`,` or `)`")
@@ -758,21 +656,21 @@ def _renames(scanner: _Scanner) -> list[tuple[str, str]]:
     return renames
 
 
-def _rename(scanner: _Scanner) -> tuple[str, str]:
+def _rename(scanner: Scanner) -> tuple[str, str]:
     what = "a renamed attribute, `new_name='old_name'`: a foreign key can only rename"
-    new = scanner.expect(_IDENTIFIER, what)
+    new = scanner.expect(IDENTIFIER, what)
     fault = name_fault(new[0])
     if fault:
-        raise _Unexpected(f"`{new[0]}` cannot be the name of an attribute: {fault}", new.start())
+        raise Unexpected(f"`{new[0]}` cannot be the name of an attribute: {fault}", new.start())
     scanner.expect("=", "`=` and the old name, as in `new_name='old_name'`")
     column = scanner.next_column
     old = unquote(scanner.string("the old name between quotes")).strip()
-    if not _IDENTIFIER.fullmatch(old):
-        raise _Unexpected("a foreign key cannot compute attributes, only rename them", column)
+    if not IDENTIFIER.fullmatch(old):
+        raise Unexpected("a foreign key cannot compute attributes, only rename them", column)
     return new[0], old
 
 
-def _index(scanner: _Scanner, line: Line, *, unique: bool) -> IndexLine:
+def _index(scanner: Scanner, line: Line, *, unique: bool) -> IndexLine:
     items: list[str] = []
     columns: list[int] = []
     while not (items and scanner.take(")")):
@@ -785,14 +683,14 @@ def _index(scanner: _Scanner, line: Line, *, unique: bool) -> IndexLine:
     return IndexLine(tuple(items), unique, line, tuple(columns))
 
 
-def _index_item(scanner: _Scanner) -> str:
+def _index_item(scanner: Scanner) -> str:
     quoted_name = scanner.take(_QUOTED_NAME)
     item = quoted_name[1] if quoted_name else str(_json_path(scanner))
     scanner.take_word("asc", "desc")
     return item
 
 
-def _json_path(scanner: _Scanner) -> JsonPath:
+def _json_path(scanner: Scanner) -> JsonPath:
     attribute = scanner.expect(_NAME, "an attribute, or a path into one as in `document.key[0]`")[0]
     steps: list[str | int] = []
     while True:
@@ -810,9 +708,9 @@ def _json_path(scanner: _Scanner) -> JsonPath:
 
 def parse_json_path(text: str) -> JsonPath | None:
     """Parse ``attribute.key[0].key:type``; None when a text is none, or an attribute alone."""
-    scanner = _Scanner(text)
+    scanner = Scanner(text)
     try:
         path = _json_path(scanner)
-    except _Unexpected:
+    except Unexpected:
         return None
     return path if scanner.column == len(text) and path.steps else None

@@ -72,7 +72,7 @@ def test_class_names_that_are_not_valid(name, reason):
 
 def test_names_of_classes_are_checked_with_their_table():
     with pytest.raises(DataJointError, match=r"^The class `Stim_1` cannot be a table: its name"):
-        type("Stim_1", (dj.Manual,), {})().table_name
+        str(type("Stim_1", (dj.Manual,), {})().table_name)
 
 
 @pytest.mark.parametrize(
