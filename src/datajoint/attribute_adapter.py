@@ -118,7 +118,12 @@ def _adapt(type_: Adapted, find: Find, seen: tuple[str, ...]) -> Adapted:
             f"The attribute_type of the adapter `{type_.text}` must be the text of a type, not "
             f"{text!r}"
         )
-    inner: AttributeType = parse_type(text)
+    try:
+        inner: AttributeType = parse_type(text)
+    except DataJointError as error:
+        raise DataJointError(
+            f"The adapter `{type_.text}` has a wrong attribute_type. {error}"
+        ) from None
     if isinstance(inner, Adapted):
         inner = _adapt(inner, find, (*seen, type_.name))
     return replace(type_, inner=inner, adapter=adapter)

@@ -159,7 +159,7 @@ def _default(text: str | None, type_: AttributeType) -> tuple[str | None, bool]:
         raise DataJointError(f"the default {text} is no integer, as the type `{type_}` asks")
     if stored.numeric:
         return str(encoded), False
-    return quoted(str(encoded) if stored.is_string else value), False
+    return quoted(value if stored.category == "time" else str(encoded)), False
 
 
 # -- resolution -----------------------------------------------------------------------------------
@@ -206,6 +206,7 @@ def resolve(
         for item in items:
             if isinstance(item, AttributeLine):
                 attribute = _attribute(item, in_key, adapt or _no_adapter)
+                _check_increments(attributes, item)
                 _add_attribute(attributes, item, attribute)
                 if isinstance(attribute.stored_type, External):
                     parent = external_table(name.schema, attribute.stored_type.store)
@@ -222,11 +223,6 @@ def resolve(
         raise DataJointError(f"The definition of {name} has no attributes")
     if not any(attribute.in_key for attribute in attributes.values()):
         attributes[_SINGLETON.name] = _SINGLETON
-    increments = [a.name for a in attributes.values() if a.autoincrement]
-    if len(increments) > 1:
-        raise DataJointError(
-            f"{name}: only one attribute can be auto_increment, not {', '.join(increments)}"
-        )
     ordered = sorted(attributes.values(), key=lambda attribute: attribute.is_hidden)
     return TableSpec(
         name, Heading(tuple(ordered), definition.comment, tuple(indexes)), tuple(foreign_keys)
@@ -242,6 +238,14 @@ def _no_adapter(type_: Adapted) -> Adapted:
     raise type_.unknown
 
 
+def _check_increments(attributes: dict[str, Attribute], item: AttributeLine) -> None:
+    known = next((a.name for a in attributes.values() if a.autoincrement), None)
+    if known and item.autoincrement:
+        raise item.source.error(
+            f"only one attribute can be auto_increment, and `{known}` is", item.type_column
+        )
+
+
 def _add_attribute(
     attributes: dict[str, Attribute], item: AttributeLine, attribute: Attribute
 ) -> None:
@@ -254,7 +258,8 @@ def _add_attribute(
         and known.attribute_type.same_as(attribute.attribute_type)
     ):
         raise item.source.error(
-            f"attribute `{attribute.name}` is already defined, with type `{known.type}`"
+            f"attribute `{attribute.name}` is already defined, with type `{known.type}`",
+            item.type_column,
         )
 
 
@@ -276,58 +281,79 @@ def _add_foreign_key(
         # A table can refer to its own key, as defined so far.
         parent = lookup(reference) or TableSpec(name, Heading(tuple(attributes.values())))
     except DataJointError as error:
-        raise line.error(str(error), line.text.find(reference.path[0])) from None
+        raise line.error(str(error), item.column) from None
     key = parent.heading.primary_key
-    new_names = {}
-    for new, old in reference.renames:
-        if old not in key:
-            raise line.error(
-                f"`{old}` is not in the primary key of {parent.name}{did_you_mean(old, key)}",
-                line.text.rfind(old),
-            )
-        new_names[old] = new
-    inherited = {a.name: a for a in parent.heading.all_attributes if a.in_key}
     if item.nullable and not key:
         raise line.error(
             f"a foreign key to {parent.name}, which has at most one entity and no primary key, "
             "cannot be nullable",
             line.text.find("["),
         )
-    pairs = tuple((new_names.get(old, old), old) for old in inherited)
+    pairs = _paired(item, parent)
+    parents = {a.name: a for a in parent.heading.all_attributes}
     for child, old in pairs:
         if child in attributes:
-            own, referenced = attributes[child].attribute_type, inherited[old].attribute_type
+            own, referenced = attributes[child].attribute_type, parents[old].attribute_type
             if own is not None and referenced is not None and not own.same_as(referenced):
                 raise line.error(
                     f"attribute `{child}` is already defined, with type `{own}`; `{old}` of "
-                    f"{parent.name} has type `{referenced}`"
+                    f"{parent.name} has type `{referenced}`",
+                    item.column,
                 )
         else:
-            attributes[child] = inherited[old].as_reference(child, in_key, item.nullable)
+            attributes[child] = parents[old].as_reference(child, in_key, item.nullable)
     return ForeignKey(parent.name, pairs)
+
+
+def _paired(item: ForeignKeyLine, parent: TableSpec) -> tuple[tuple[str, str], ...]:
+    """Pair the attributes of a foreign key with those of its parent that they refer to."""
+    new_names: dict[str, str] = {}
+    for new, old in item.reference.renames:
+        key = parent.heading.primary_key
+        if old not in key:
+            reason = f"`{old}` is not in the primary key of {parent.name}{did_you_mean(old, key)}"
+            raise item.source.error(reason, _rename_column(item, old))
+        new_names[old] = new
+    inherited = [a.name for a in parent.heading.all_attributes if a.in_key]
+    pairs = {new_names.get(old, old): old for old in inherited}
+    for old in inherited:
+        child = new_names.get(old, old)
+        if pairs[child] != old:
+            raise item.source.error(
+                f"`{old}` and `{pairs[child]}` of {parent.name} cannot both be `{child}` here; "
+                "rename one of them",
+                item.column,
+            )
+    return tuple(pairs.items())
+
+
+def _rename_column(item: ForeignKeyLine, old: str) -> int:
+    """Find where the old name of a renamed attribute stands."""
+    found = re.search(rf"=\s*['\"]\s*(?={old}\b)", item.source.text)
+    return found.end() if found else item.column
 
 
 def _check_indexes(definition: Definition, attributes: dict[str, Attribute]) -> None:
     for item in (*definition.key, *definition.secondary):
         if isinstance(item, IndexLine):
-            for text in item.items:
-                _check_index_item(item, text, attributes)
+            for position, (text, column) in enumerate(zip(item.items, item.columns, strict=True)):
+                fault = _index_fault(text, attributes)
+                if not fault and text in item.items[:position]:
+                    fault = f"`{text}` is twice in the index"
+                if fault:
+                    raise item.source.error(fault, column)
 
 
-def _check_index_item(item: IndexLine, text: str, attributes: dict[str, Attribute]) -> None:
+def _index_fault(text: str, attributes: dict[str, Attribute]) -> str:
+    """Say why an index cannot have an item; "" if it can."""
     path = parse_json_path(text)
     name = path.attribute if path else text
-    column = max(item.source.text.find(text), 0)
     if name not in attributes:
-        raise item.source.error(f"`{name}` is no attribute{did_you_mean(name, attributes)}", column)
+        return f"`{name}` is no attribute{did_you_mean(name, attributes)}"
     type_ = attributes[name].stored_type
     if path and not (type_ and type_.category == "json"):
-        raise item.source.error(
-            f"`{text}` is a path into a document, but `{name}` has type `{type_}`, not json", column
-        )
+        return f"`{text}` is a path into a document, but `{name}` has type `{type_}`, not json"
     if not path and type_ and not type_.in_key_allowed:
-        raise item.source.error(
-            f"`{name}` of type `{type_}` cannot be in an index"
-            + (f"; a path into it can, such as `{name}.key`" * (type_.category == "json")),
-            column,
-        )
+        hint = f"; a path into it can, such as `{name}.key`" if type_.category == "json" else ""
+        return f"`{name}` of type `{type_}` cannot be in an index{hint}"
+    return ""

@@ -14,13 +14,16 @@ between all tokens::
     foreign key = "->" ["[" [option {"," option}] "]"] table [projection]
     option      = "nullable" | "unique"
     table       = ("`" schema "`" "." "`" table "`" | identifier ["()"] {"." identifier}) ["()"]
-    projection  = "." ("proj" | "project") "(" [("..." | rename) {"," ("..." | rename)}] ")"
+    projection  = "." ("proj" | "project") "(" [pair {"," pair} [","]] ")"
+    pair        = rename | "..."
     rename      = name "=" string
-    index       = ["unique"] "index" "(" item {"," item} ")"
-    item        = name | "`" name "`" | json path
-    json path   = name ("." key | "[" number "]") {"." key | "[" number "]"} [":" word]
-    type        = integer ["(" number ")"] ["unsigned"] | "serial" | "bool" | "boolean"
-                | ("float" | "real" | "double") ["(" number ["," number] ")"] ["unsigned"]
+    index       = ["unique"] "index" "(" item {"," item} [","] ")"
+    item        = (name | "`" name "`" | json path) ["asc" | "desc"]
+    json path   = name step {step} [":" word ["(" number ["," number] ")"]]
+    step        = "." key | "[" number "]"
+    type        = integer ["(" number ")"] ["unsigned" | "signed"] | "serial" | "bool" | "boolean"
+                | "float" ["(" number ["," number] ")"] ["unsigned"]
+                | ("double" | "real") ["(" number "," number ")"] ["unsigned"]
                 | ("decimal" | "numeric") ["(" number ["," number] ")"] ["unsigned"]
                 | ("char" | "varchar") "(" number ")" | "enum" "(" string {"," string} ")"
                 | "date" | ("datetime" | "timestamp" | "time") ["(" number ")"]
@@ -30,7 +33,8 @@ between all tokens::
     integer     = "tinyint" | "smallint" | "mediumint" | "int" | "integer" | "bigint"
     string      = "'" characters "'" | '"' characters '"'
 
-In a string, the quote itself is doubled or comes after a backslash, as on MySQL.
+In a string, the quote itself is doubled or comes after a backslash, as on MySQL. All separators but
+the first, and the direction in which an index is sorted, change nothing.
 """
 
 from __future__ import annotations
@@ -39,9 +43,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import zip_longest
 
 from . import types
 from .errors import DataJointError
+from .scanner import IDENTIFIER, Scanner, Unexpected
+from .scanner import quoted as quoted
+from .scanner import unquote as unquote
 from .types import AttributeType
 from .utils import did_you_mean
 
@@ -57,8 +65,9 @@ class Line:
 
     def error(self, message: str, column: int = 0) -> DataJointError:
         """Make an error that shows the line, with a caret under one of its columns."""
+        blanks = re.sub(r"[^\t]", " ", self.text[:column])
         return DataJointError(
-            f"Line {self.number} of the definition: {message}\n    {self.text}\n    {' ' * column}^"
+            f"Line {self.number} of the definition: {message}\n    {self.text}\n    {blanks}^"
         )
 
 
@@ -86,12 +95,13 @@ class Reference:
 
 @dataclass(frozen=True)
 class ForeignKeyLine:
-    """``-> [options] reference``."""
+    """``-> [options] reference``; ``column`` is where the reference stands, for errors."""
 
     reference: Reference
     nullable: bool
     unique: bool
     source: Line
+    column: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -118,11 +128,15 @@ class AttributeLine:
 
 @dataclass(frozen=True)
 class IndexLine:
-    """``[unique] index (item, …)``; an item is an attribute or a path into a json attribute."""
+    """``[unique] index (item, …)``; an item is an attribute or a path into a json attribute.
+
+    ``columns`` tells where the items stand, for errors.
+    """
 
     items: tuple[str, ...]
     unique: bool
     source: Line
+    columns: tuple[int, ...] = field(default=(), compare=False)
 
 
 Item = ForeignKeyLine | AttributeLine | IndexLine
@@ -159,106 +173,18 @@ class JsonPath:
         return self.attribute + "".join(steps) + (f":{self.type}" if self.type else "")
 
 
-# -- tokens ---------------------------------------------------------------------------------------
-
-
-class _Unexpected(Exception):
-    """Something else was expected at a place of the text."""
-
-    def __init__(self, message: str, column: int) -> None:
-        super().__init__(message)
-        self.column = column
-
+# -- names ---------------------------------------------------------------------------------------
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_IDENTIFIER = re.compile(r"[^\W\d]\w*")
-_NUMBER = re.compile(r"\d+", re.ASCII)
-STRING = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"")
 _QUOTED_NAME = re.compile(r"`([^`]+)`")
-_STORE = re.compile(r"[a-z][-\w]*", re.IGNORECASE)
+_STORE = re.compile(r"[a-zA-Z][-\w]*")
 _WORD = re.compile(r"[^\s=:#(]+")
-_DEFAULT = re.compile(rf"{STRING.pattern}|[^:'\"#]*[^:'\"#\s]")
-_OLD_FOREIGN_KEY = re.compile(r"\([^()]*\)\s*->\s*([\w.]+)")
-_SERIAL = re.compile(r"serial\b", re.IGNORECASE)
+_UNQUOTED = re.compile(r"[^:'\"#]*[^:'\"#\s]")
+_OLD_FOREIGN_KEY = re.compile(r"\(([^()]*)\)\s*->\s*([\w.]+)\s*(?:\(([^()]*)\))?")
 _ADAPTER = re.compile(r"<\s*([^<>\s:]+)\s*>")
-_PROJECTION = re.compile(r"proj(?:ect)?\s*\(")
+_PROJECTION = re.compile(r"proj(?:ect)?\b")
 _JSON_KEY = re.compile(r"[^\s.,:()\[\]#'\"`]+")
-_JSON_TYPE = re.compile(r"[a-z]+(\s*\(\s*\d+\s*(,\s*\d+\s*)?\))?", re.IGNORECASE)
-#: What MySQL makes of a letter after a backslash; other characters stand for themselves.
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "0": "\0", "Z": "\x1a"}
-
-
-class _Scanner:
-    """Reads tokens from a text, from left to right; blanks before a token are passed over."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.column = 0
-
-    def take(self, token: str | re.Pattern[str]) -> re.Match[str] | None:
-        """Read a token, or a text in any case, if it comes next."""
-        pattern = re.compile(re.escape(token), re.IGNORECASE) if isinstance(token, str) else token
-        start = self.column
-        self.skip_blanks()
-        match = pattern.match(self.text, self.column)
-        self.column = match.end() if match else start
-        return match
-
-    def skip_blanks(self) -> None:
-        while self.text[self.column : self.column + 1].isspace():
-            self.column += 1
-
-    def take_word(self, *words: str) -> str | None:
-        """Read one of some words, given in lower case, if it comes next."""
-        start = self.column
-        match = self.take(_IDENTIFIER)
-        if match and match[0].lower() in words:
-            return match[0].lower()
-        self.column = start
-        return None
-
-    def expect(self, token: str | re.Pattern[str], what: str = "") -> re.Match[str]:
-        match = self.take(token)
-        if match is None:
-            raise self.unexpected(f"expected {what or f'`{token}`'}")
-        return match
-
-    def unexpected(self, message: str) -> _Unexpected:
-        self.skip_blanks()
-        return _Unexpected(message, self.column)
-
-    @property
-    def at_end(self) -> bool:
-        """Whether nothing but a comment follows."""
-        return self.text[self.column :].lstrip()[:1] in ("", "#")
-
-    def expect_end(self, what: str) -> str:
-        """Read the comment that may follow at the end."""
-        if not self.at_end:
-            self.skip_blanks()
-            raise self.unexpected(f"expected {what}")
-        return self.text[self.column :].strip()[1:].rstrip("#").strip()
-
-
-def unquote(text: str) -> str:
-    """Read a string between quotes; any other text stands for itself."""
-    if not STRING.fullmatch(text):
-        return text
-    quote = text[0]
-
-    def replacement(match: re.Match[str]) -> str:
-        return quote if match[0] == quote * 2 else _ESCAPES.get(match[1], match[1])
-
-    return re.sub(rf"{quote}{quote}|\\(.)", replacement, text[1:-1], flags=re.DOTALL)
-
-
-def quoted(value: str) -> str:
-    """Write a string as :func:`unquote` reads it, on one line."""
-    for character in "\\" + '"':
-        value = value.replace(character, f"\\{character}")
-    for letter, character in _ESCAPES.items():
-        value = value.replace(character, f"\\{letter}")
-    return f'"{value}"'
+_JSON_TYPE = re.compile(r"[a-zA-Z]+(\s*\(\s*[0-9]+\s*(,\s*[0-9]+\s*)?\))?")
 
 
 # -- types ----------------------------------------------------------------------------------------
@@ -279,46 +205,54 @@ _BLOB_SIZES = {
 }
 
 
-def _numbers(scanner: _Scanner, most: int, *, required: bool = False) -> list[int]:
+def _numbers(scanner: Scanner, most: int) -> list[int]:
     """Read up to so many numbers between parentheses."""
-    if not required and not scanner.take("("):
+    if not scanner.take("("):
         return []
-    if required:
-        scanner.expect("(", "`(` and a length")
-    numbers = [int(scanner.expect(_NUMBER, "a number")[0])]
+    numbers = [scanner.number("a number")]
     while len(numbers) < most and scanner.take(","):
-        numbers.append(int(scanner.expect(_NUMBER, "a number")[0]))
+        numbers.append(scanner.number("a number"))
     scanner.expect(")")
     return numbers
 
 
-def _unsigned(scanner: _Scanner) -> bool:
+def _unsigned(scanner: Scanner) -> bool:
     return scanner.take_word("unsigned") is not None
 
 
-def _integer(scanner: _Scanner, base: str) -> AttributeType:
+def _integer(scanner: Scanner, base: str) -> AttributeType:
     _numbers(scanner, 1)  # the width for display
-    bits, unsigned = _INTEGER_BITS[base], _unsigned(scanner)
+    bits, unsigned = _INTEGER_BITS[base], scanner.take_word("unsigned", "signed") == "unsigned"
     low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     return types.Integer("", low, high, unsigned)
 
 
-def _serial(scanner: _Scanner, base: str) -> AttributeType:
+def _serial(scanner: Scanner, base: str) -> AttributeType:
     return types.Integer("", 0, 2**64 - 1, True)
 
 
-def _bool(scanner: _Scanner, base: str) -> AttributeType:
+def _bool(scanner: Scanner, base: str) -> AttributeType:
     return types.Bool("", 0, 1)
 
 
-def _float(scanner: _Scanner, base: str) -> AttributeType:
-    _numbers(scanner, 2)  # digits for display
-    return types.Float("", single=base == "float", unsigned=_unsigned(scanner))
+def _float(scanner: Scanner, base: str) -> AttributeType:
+    """Read a type of which up to 24 binary digits, or none, make a single."""
+    digits = _numbers(scanner, 2)
+    if len(digits) == 1 and base != "float":
+        raise ValueError(f"`{base}` has two numbers or none, as in `{base}(7,3)`")
+    if len(digits) == 1 and digits[0] > 53:
+        raise ValueError("a float has at most 53 binary digits")
+    if len(digits) == 2 and (digits[0] > 255 or digits[1] > min(digits[0], 30)):
+        raise ValueError(
+            f"a {base} has up to 255 digits, of which up to 30 and no more than all are fractional"
+        )
+    single = base == "float" and not (len(digits) == 1 and digits[0] > 24)
+    return types.Float("", single, _unsigned(scanner))
 
 
-def _decimal(scanner: _Scanner, base: str) -> AttributeType:
+def _decimal(scanner: Scanner, base: str) -> AttributeType:
     digits, fraction, *_ = [*_numbers(scanner, 2), 0, 0]
-    digits = digits or 10
+    digits = digits if digits or fraction else 10
     if not 1 <= digits <= 65 or fraction > min(digits, 30):
         raise ValueError(
             "a decimal has 1 to 65 digits, of which up to 30 and no more than all are fractional"
@@ -326,30 +260,32 @@ def _decimal(scanner: _Scanner, base: str) -> AttributeType:
     return types.Decimal("", digits, fraction, _unsigned(scanner))
 
 
-def _characters(scanner: _Scanner, base: str) -> AttributeType:
-    (length,) = _numbers(scanner, 1, required=True)
+def _characters(scanner: Scanner, base: str) -> AttributeType:
+    if not scanner.rest.startswith("("):
+        raise scanner.unexpected(f"expected `(` and a length, as in `{base}(30)`")
+    (length,) = _numbers(scanner, 1)
     limit = 255 if base == "char" else 65535
     if length > limit:
         raise ValueError(f"the length of {base} is at most {limit}")
     return types.String("", length, fixed=base == "char")
 
 
-def _enum(scanner: _Scanner, base: str) -> AttributeType:
-    scanner.expect("(", "`(` and the members between quotes")
-    members = [unquote(scanner.expect(STRING, "a member between quotes")[0])]
+def _enum(scanner: Scanner, base: str) -> AttributeType:
+    scanner.expect("(", "`(` and the members, as in `enum('left', 'right')`")
+    members = [unquote(scanner.string("a member between quotes"))]
     while scanner.take(","):
-        members.append(unquote(scanner.expect(STRING, "a member between quotes")[0]))
+        members.append(unquote(scanner.string("a member between quotes")))
     scanner.expect(")", "`,` or `)`")
     if len({member.casefold() for member in members}) < len(members):
         raise ValueError("an enum has no member twice")
     return types.Enum("", tuple(members))
 
 
-def _date(scanner: _Scanner, base: str) -> AttributeType:
+def _date(scanner: Scanner, base: str) -> AttributeType:
     return types.Date("")
 
 
-def _moment(scanner: _Scanner, base: str) -> AttributeType:
+def _moment(scanner: Scanner, base: str) -> AttributeType:
     (digits,) = _numbers(scanner, 1) or [0]
     if digits > 6:
         raise ValueError("a second has at most 6 fractional digits")
@@ -357,21 +293,21 @@ def _moment(scanner: _Scanner, base: str) -> AttributeType:
     return make("", digits)
 
 
-def _year(scanner: _Scanner, base: str) -> AttributeType:
+def _year(scanner: Scanner, base: str) -> AttributeType:
     if _numbers(scanner, 1) not in ([], [4]):
         raise ValueError("a year has 4 digits")
     return types.Year("")
 
 
-def _uuid(scanner: _Scanner, base: str) -> AttributeType:
+def _uuid(scanner: Scanner, base: str) -> AttributeType:
     return types.UUID("")
 
 
-def _json(scanner: _Scanner, base: str) -> AttributeType:
+def _json(scanner: Scanner, base: str) -> AttributeType:
     return types.Json("")
 
 
-def _object(scanner: _Scanner, base: str) -> AttributeType:
+def _object(scanner: Scanner, base: str) -> AttributeType:
     """Read what is kept in the table or, after ``@``, in a store."""
     if scanner.take("@"):
         return types.External("", base, scanner.expect(_STORE, "the name of a store")[0])
@@ -382,12 +318,12 @@ def _object(scanner: _Scanner, base: str) -> AttributeType:
     return types.Blob("", _BLOB_SIZES[base])
 
 
-def _blob(scanner: _Scanner, base: str) -> AttributeType:
+def _blob(scanner: Scanner, base: str) -> AttributeType:
     return types.Blob("", _BLOB_SIZES[base])
 
 
 #: First word → what reads the rest.
-_TYPES: dict[str, Callable[[_Scanner, str], AttributeType]] = {
+_TYPES: dict[str, Callable[[Scanner, str], AttributeType]] = {
     **dict.fromkeys(_INTEGER_BITS, _integer),
     "serial": _serial,
     **dict.fromkeys(("decimal", "numeric"), _decimal),
@@ -407,29 +343,63 @@ _TYPES: dict[str, Callable[[_Scanner, str], AttributeType]] = {
 TYPE_NAMES = tuple(_TYPES)
 
 
-def _type(scanner: _Scanner) -> AttributeType:
-    scanner.skip_blanks()
-    start = scanner.column
+#: What to write instead of types of other places.
+_INSTEAD = {
+    **dict.fromkeys(("text", "tinytext", "mediumtext", "longtext", "string", "str"), "varchar(N)"),
+    **dict.fromkeys(("binary", "varbinary", "bytes", "smallblob"), "longblob"),
+    "bit": "bool",
+    "set": "bool` for each member, or `enum",
+}
+
+
+def _type(scanner: Scanner) -> AttributeType:
+    start = scanner.next_column
     adapter = scanner.take(_ADAPTER)
-    word = None if adapter else scanner.take(_IDENTIFIER)
+    word = None if adapter else scanner.take(IDENTIFIER)
+    base = word[0].lower() if word else ""
     if adapter:
         type_: AttributeType = types.Adapted("", adapter[1])
-    elif word and word[0].lower() in _TYPES:
+    elif base in _TYPES:
         try:
-            type_ = _TYPES[word[0].lower()](scanner, word[0].lower())
+            type_ = _TYPES[base](scanner, base)
         except ValueError as error:
-            raise _Unexpected(str(error), start) from None
+            raise Unexpected(str(error), start) from None
     else:
-        written = word[0] if word else scanner.text[start:].partition("#")[0].strip()
-        raise _Unexpected(
-            f"unsupported attribute type `{written}`{did_you_mean(written.lower(), _TYPES)}; the "
-            f"types are {', '.join(TYPE_NAMES)} and <adapter>"
-            if written
-            else "expected a type",
-            start,
-        )
+        raise Unexpected(_no_type(word[0] if word else scanner.rest.partition("#")[0]), start)
     written = scanner.text[start : scanner.column]
-    return replace(type_, text="bigint unsigned" if written.lower() == "serial" else written)
+    return replace(type_, text="bigint unsigned" if base == "serial" else written)
+
+
+def _no_type(written: str) -> str:
+    """Say that a text is no type, and what may have been meant."""
+    name = written.strip()
+    if not name:
+        return "expected a type"
+    instead = _INSTEAD.get(name.lower())
+    hint = f"; write `{instead}`." if instead else did_you_mean(name.lower(), TYPE_NAMES) or "."
+    types_ = ", ".join(TYPE_NAMES)
+    return f"unsupported attribute type `{name}`{hint} The types are {types_} and <adapter>"
+
+
+#: What follows a type where nothing should → what to write instead.
+_AFTER_TYPE = [
+    (r"=|default\b", "a default stands before the type, as in `name = default : type`"),
+    (r"not\s+null\b", "no attribute is null unless its default is; leave out `not null`"),
+    (r"null\b", "an attribute that may be null is written `name = null : type`"),
+    (r"unique\b", "to make it unique, write a line `unique index (name)`"),
+    (r"primary\b", "the primary key is what stands above the line `---`"),
+    (r"zerofill\b", "how a number is displayed is no part of its type; leave out `zerofill`"),
+    (r"unsigned\b", "only a number can be unsigned"),
+    (r"auto_increment\b", "only an integer can be auto_increment"),
+    (r"->", "a foreign key stands on a line of its own"),
+    (r"@", "only `blob`, `attach` and `filepath` are kept in stores, as in `blob@store`"),
+    (r"\(", "the type takes no more numbers between parentheses"),
+]
+
+
+def _hint(hints: list[tuple[str, str]], rest: str) -> str:
+    """Find the hint for what comes where the end was expected; "" if there is none."""
+    return next((hint for text, hint in hints if re.match(text, rest, re.IGNORECASE)), "")
 
 
 @lru_cache(maxsize=4096)
@@ -451,12 +421,14 @@ def parse_type(text: str) -> AttributeType:
     DataJointError
         When no type is written so.
     """
-    scanner = _Scanner(text.strip())
+    scanner = Scanner(text.strip())
     try:
         type_ = _type(scanner)
-        if scanner.column < len(scanner.text):
-            raise scanner.unexpected(f"`{scanner.text[scanner.column :]}` is not expected")
-    except _Unexpected as error:
+        rest = scanner.rest
+        if rest:
+            hint = _hint(_AFTER_TYPE, rest)
+            raise scanner.unexpected(f"`{rest}` is not expected" + (f"; {hint}" if hint else ""))
+    except Unexpected as error:
         raise DataJointError(f"Attribute type `{text.strip()}`: {error}") from None
     return type_
 
@@ -472,7 +444,7 @@ def column_type(text: str) -> AttributeType:
 # -- lines ----------------------------------------------------------------------------------------
 
 _SEPARATOR = re.compile(r"---|___")
-_INDEX = re.compile(r"(?P<unique>unique\s+)?index\s*\(", re.IGNORECASE)
+_INDEX = re.compile(r"(?P<unique>unique\s+)?index\s*\(", re.IGNORECASE | re.ASCII)
 
 
 def parse_definition(text: str) -> Definition:
@@ -503,8 +475,6 @@ def parse_definition(text: str) -> Definition:
         if line.text.startswith("#"):
             continue
         if _SEPARATOR.match(line.text):
-            if items is secondary:
-                raise line.error("the attributes are divided by one line of dashes only")
             items = secondary
         else:
             items.append(_parse_line(line))
@@ -512,7 +482,7 @@ def parse_definition(text: str) -> Definition:
 
 
 def _parse_line(line: Line) -> Item:
-    scanner = _Scanner(line.text)
+    scanner = Scanner(line.text)
     try:
         if scanner.take("->"):
             return _foreign_key(scanner, line)
@@ -520,50 +490,77 @@ def _parse_line(line: Line) -> Item:
         if index:
             return _index(scanner, line, unique=bool(index["unique"]))
         return _attribute(scanner, line)
-    except _Unexpected as error:
+    except Unexpected as error:
         raise line.error(str(error), error.column) from None
 
 
-def _attribute(scanner: _Scanner, line: Line) -> AttributeLine:
+def _attribute(scanner: Scanner, line: Line) -> AttributeLine:
     name = _attribute_name(scanner)
     default, default_column = None, 0
     if scanner.take("="):
-        scanner.skip_blanks()
-        default_column = scanner.column
-        default = scanner.expect(_DEFAULT, "a default, with quotes around it if it is a text")[0]
-    scanner.expect(":", "`:` and a type" if default else "`:` and a type, or `=` and a default")
-    scanner.skip_blanks()
-    type_column = scanner.column
+        default_column = scanner.next_column
+        default = _default(scanner)
+        text = "; a text stands between quotes" if scanner.rest[:1] in ("'", '"') else ""
+        scanner.expect(":", f"`:` and a type{text}")
+    elif not scanner.take(":"):
+        raise scanner.unexpected(_after_name(name, scanner.rest))
+    type_column = scanner.next_column
     type_ = _type(scanner)
-    increments = _SERIAL.match(scanner.text, type_column) is not None
+    increments = line.text[type_column : scanner.column].lower() == "serial"
     if type_.category == "integer" and scanner.take_word("auto_increment"):
         increments = True
-    scanner.skip_blanks()
-    comment_column = scanner.column
-    comment = scanner.expect_end("the end of the line, or `#` and a comment")
+    comment_column = scanner.next_column
+    comment = scanner.expect_end(_hint(_AFTER_TYPE, scanner.rest))
     if comment.startswith(":"):
-        raise _Unexpected("a comment cannot begin with a colon", comment_column)
+        raise Unexpected("a comment cannot begin with a colon", comment_column)
     return AttributeLine(
         name, default, type_, increments, comment, line, default_column, type_column
     )
 
 
-def _attribute_name(scanner: _Scanner) -> str:
+def _default(scanner: Scanner) -> str:
+    if scanner.rest[:1] in ("'", '"'):
+        return scanner.string("")
+    return scanner.expect(_UNQUOTED, "a default, with quotes around it if it is a text")[0]
+
+
+def _attribute_name(scanner: Scanner) -> str:
     old = _OLD_FOREIGN_KEY.match(scanner.text)
     if old:
-        raise scanner.unexpected(
-            "a foreign key begins with `->`; its attributes are renamed as in "
-            f"`-> {old[1]}.proj(new_name='old_name')`"
-        )
+        raise scanner.unexpected(_modern_foreign_key(*old.groups("")))
     word = scanner.expect(
         _WORD,
         "an attribute `name : type # comment`, a foreign key `-> Table`, a line `---` or "
         "`index (…)`",
     )
+    if re.fullmatch(r"[-_\u2013\u2014]+", word[0]) and not scanner.rest.partition("#")[0]:
+        raise Unexpected(
+            "expected at least three dashes `---` between the primary key and the rest",
+            word.start(),
+        )
     reason = name_fault(word[0])
     if reason:
-        raise _Unexpected(f"`{word[0]}` cannot be the name of an attribute: {reason}", word.start())
+        raise Unexpected(f"`{word[0]}` cannot be the name of an attribute: {reason}", word.start())
     return word[0]
+
+
+def _modern_foreign_key(new: str, table: str, old: str) -> str:
+    """Show how ``(new) -> table(old)``, the form of long ago, is written."""
+    names = zip_longest(*(re.findall(r"\w+", text) for text in (new, old)), fillvalue="old_name")
+    renames = ", ".join(f"{new}='{old}'" for new, old in names)
+    return f"a foreign key begins with `->`: write `-> {table}.proj({renames})`"
+
+
+def _after_name(name: str, rest: str) -> str:
+    """Say what was expected where neither a default nor a type follows a name."""
+    second = re.match(r"(\w+)\s*[:=]", rest)
+    if name in ("index", "unique"):
+        return "expected `:` and a type; an index is written `index (…)` or `unique index (…)`"
+    if rest.startswith("->"):
+        return "a foreign key begins with `->`; to rename, write `-> Table.proj(new='old')`"
+    if second:
+        return f"the name of an attribute has no blanks; write `{name}_{second[1]}`"
+    return f"expected `:` and a type, as in `{name} : int`, or `=` and a default"
 
 
 def name_fault(name: str) -> str:
@@ -572,28 +569,44 @@ def name_fault(name: str) -> str:
         return f"it has {len(name)} characters, of which 64 are allowed"
     if _NAME.fullmatch(name):
         return ""
-    if name != name.lower():
-        return f"it must be in lower case, as `{name.lower()}`"
-    if not re.match(r"[a-z]", name):
+    lower = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    if _NAME.fullmatch(lower):
+        return f"it must be in lower case, as `{lower}`"
+    if not re.match(r"[a-zA-Z]", name):
         return "it must begin with a letter from a to z"
-    return "it can have only letters from a to z, digits and underscores"
+    strange = re.sub(r"[a-zA-Z0-9_]", "", name)[0]
+    return f"it can have only letters from a to z, digits and underscores, not `{strange}`"
 
 
-def _foreign_key(scanner: _Scanner, line: Line) -> ForeignKeyLine:
+#: What follows the table of a foreign key where nothing should → why not.
+_AFTER_TABLE = [
+    (r",|->|\+|\*|@", "a foreign key refers to one table; write a line for each"),
+    (r"&|-", "a foreign key refers to all of a table, which cannot be restricted here"),
+    (
+        r"\[\s*(nullable|unique)",
+        "the options of a foreign key stand before the table, as in `-> [nullable] Table`",
+    ),
+]
+
+
+def _foreign_key(scanner: Scanner, line: Line) -> ForeignKeyLine:
     options = _options(scanner)
+    column = scanner.next_column
     reference = _reference(scanner)
-    scanner.expect_end("the end of the line, `.proj(new='old')` or `#` and a comment")
-    return ForeignKeyLine(reference, "nullable" in options, "unique" in options, line)
+    scanner.expect_end(
+        _hint(_AFTER_TABLE, scanner.rest)
+        or "expected the end of the line, `.proj(new_name='old_name')` or `#` and a comment"
+    )
+    return ForeignKeyLine(reference, "nullable" in options, "unique" in options, line, column)
 
 
-def _options(scanner: _Scanner) -> list[str]:
+def _options(scanner: Scanner) -> list[str]:
     options: list[str] = []
     if not scanner.take("[") or scanner.take("]"):
         return options
     while True:
         option = scanner.take_word("nullable", "unique")
         if option is None:
-            scanner.skip_blanks()
             raise scanner.unexpected("expected an option: `nullable` or `unique`")
         options.append(option)
         if not scanner.take(","):
@@ -601,92 +614,103 @@ def _options(scanner: _Scanner) -> list[str]:
             return options
 
 
-def _reference(scanner: _Scanner) -> Reference:
+def _reference(scanner: Scanner) -> Reference:
     what = "a table, as in `-> Subject`, `-> lab.Subject` or `-> Subject.proj(new_name='old_name')`"
-    scanner.skip_blanks()
     literal = scanner.take(_QUOTED_NAME)
     if literal:
         scanner.expect(".", "`.` and the name of the table between backquotes")
         path = [literal[1], scanner.expect(_QUOTED_NAME, "a table between backquotes")[1]]
     else:
-        path = [scanner.expect(_IDENTIFIER, what)[0]]
+        path = [scanner.expect(IDENTIFIER, what)[0]]
         _call(scanner)
     while scanner.take("."):
-        projection = scanner.take(_PROJECTION)
-        if projection:
+        if scanner.take(_PROJECTION):
+            scanner.expect("(", "`(new_name='old_name')`")
             return Reference(tuple(path), tuple(_renames(scanner)), bool(literal))
         if literal:
             raise scanner.unexpected("expected `proj(new_name='old_name')`")
-        path.append(scanner.expect(_IDENTIFIER, "a name after the dot")[0])
+        path.append(scanner.expect(IDENTIFIER, "a name after the dot")[0])
         _call(scanner)
     return Reference(tuple(path), (), bool(literal))
 
 
-def _call(scanner: _Scanner) -> None:
+def _call(scanner: Scanner) -> None:
     """Read the ``()`` that makes an instance of a class, which a name means as well."""
     if scanner.take("("):
         scanner.expect(")", "`)`: to rename attributes, write `.proj(new_name='old_name')`")
 
 
-def _renames(scanner: _Scanner) -> list[tuple[str, str]]:
+def _renames(scanner: Scanner) -> list[tuple[str, str]]:
     renames: list[tuple[str, str]] = []
-    if scanner.take(")"):
-        return renames
-    while True:
+    while not scanner.take(")"):
         if not scanner.take("..."):
-            what = "a renamed attribute, `new_name='old_name'`"
-            new = scanner.expect(_IDENTIFIER, what)
-            scanner.expect("=", "`=`: a foreign key can only rename, as in `new_name='old_name'`")
-            old = unquote(scanner.expect(STRING, "the old name between quotes")[0])
-            if not _NAME.fullmatch(old):
-                raise scanner.unexpected("a foreign key cannot compute attributes, only rename")
-            fault = name_fault(new[0])
-            if fault:
-                raise _Unexpected(
-                    f"`{new[0]}` cannot be the name of an attribute: {fault}", new.start()
-                )
-            renames.append((new[0], old))
+            column = scanner.next_column
+            new, old = _rename(scanner)
+            for name, index in ((new, 0), (old, 1)):
+                if name in (rename[index] for rename in renames):
+                    raise Unexpected(f"`{name}` is renamed twice", column)
+            renames.append((new, old))
         if not scanner.take(","):
             scanner.expect(")", "`,` or `)`")
-            return renames
+            break
+    return renames
 
 
-def _index(scanner: _Scanner, line: Line, *, unique: bool) -> IndexLine:
-    items = [_index_item(scanner)]
-    while scanner.take(","):
+def _rename(scanner: Scanner) -> tuple[str, str]:
+    what = "a renamed attribute, `new_name='old_name'`: a foreign key can only rename"
+    new = scanner.expect(IDENTIFIER, what)
+    fault = name_fault(new[0])
+    if fault:
+        raise Unexpected(f"`{new[0]}` cannot be the name of an attribute: {fault}", new.start())
+    scanner.expect("=", "`=` and the old name, as in `new_name='old_name'`")
+    column = scanner.next_column
+    old = unquote(scanner.string("the old name between quotes")).strip()
+    if not IDENTIFIER.fullmatch(old):
+        raise Unexpected("a foreign key cannot compute attributes, only rename them", column)
+    return new[0], old
+
+
+def _index(scanner: Scanner, line: Line, *, unique: bool) -> IndexLine:
+    items: list[str] = []
+    columns: list[int] = []
+    while not (items and scanner.take(")")):
+        columns.append(scanner.next_column)
         items.append(_index_item(scanner))
-    scanner.expect(")", "`,` or `)`")
-    scanner.expect_end("the end of the line, or `#` and a comment")
-    return IndexLine(tuple(items), unique, line)
+        if not scanner.take(","):
+            scanner.expect(")", "`,` or `)`: an index has attributes and paths into documents")
+            break
+    scanner.expect_end()
+    return IndexLine(tuple(items), unique, line, tuple(columns))
 
 
-def _index_item(scanner: _Scanner) -> str:
-    quoted = scanner.take(_QUOTED_NAME)
-    if quoted:
-        return quoted[1]
-    return str(_json_path(scanner))
+def _index_item(scanner: Scanner) -> str:
+    quoted_name = scanner.take(_QUOTED_NAME)
+    item = quoted_name[1] if quoted_name else str(_json_path(scanner))
+    scanner.take_word("asc", "desc")
+    return item
 
 
-def _json_path(scanner: _Scanner) -> JsonPath:
+def _json_path(scanner: Scanner) -> JsonPath:
     attribute = scanner.expect(_NAME, "an attribute, or a path into one as in `document.key[0]`")[0]
     steps: list[str | int] = []
     while True:
         if scanner.take("."):
             steps.append(scanner.expect(_JSON_KEY, "a key of the document")[0])
         elif scanner.take("["):
-            steps.append(int(scanner.expect(_NUMBER, "a position, from 0")[0]))
+            steps.append(scanner.number("a position, from 0"))
             scanner.expect("]")
         else:
             break
-    type_ = scanner.expect(_JSON_TYPE, "a type")[0].strip() if scanner.take(":") else ""
+    typed = steps and scanner.take(":")
+    type_ = scanner.expect(_JSON_TYPE, "a type, as in `:int`")[0] if typed else ""
     return JsonPath(attribute, tuple(steps), type_.lower())
 
 
 def parse_json_path(text: str) -> JsonPath | None:
     """Parse ``attribute.key[0].key:type``; None when a text is none, or an attribute alone."""
-    scanner = _Scanner(text)
+    scanner = Scanner(text)
     try:
         path = _json_path(scanner)
-    except _Unexpected:
+    except Unexpected:
         return None
     return path if scanner.column == len(text) and path.steps else None

@@ -33,12 +33,24 @@ def from_camel_case(name: str) -> str:
     DataJointError
         When the name is not such a class name.
     """
-    if not CLASS_NAME.fullmatch(name):
-        raise DataJointError(
-            f"Class name `{name}` is not valid: it must be in CamelCase, beginning with a capital "
-            "letter and made of ASCII letters and digits only."
-        )
+    fault = class_name_fault(name)
+    if fault:
+        raise DataJointError(f"The class `{name}` cannot be a table: {fault}")
     return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
+
+
+def class_name_fault(name: str) -> str:
+    """Say why a text cannot be the name of the class of a table (manual 5.2.3); "" if it can."""
+    if CLASS_NAME.fullmatch(name):
+        return ""
+    strange = re.sub(r"[a-zA-Z0-9]", "", name)[:1]
+    better = to_camel_case(name)
+    write = f"; write `{better}`" if CLASS_NAME.fullmatch(better) else ""
+    if strange == "_":
+        return f"its name has an underscore{write}"
+    if strange:
+        return f"its name can have only letters from a to z and digits, not {strange!r}{write}"
+    return f"its name must begin with a capital letter{write}"
 
 
 def to_camel_case(name: str) -> str:

@@ -180,7 +180,7 @@ def test_fetch_takes_names(declare):
 
 
 def test_a_fractional_default_of_an_integer(declare):
-    with pytest.raises(DataJointError, match=r"The default 1\.5 is no integer"):
+    with pytest.raises(DataJointError, match=r"the default 1\.5 is no integer"):
         declare("id : int\n---\nb = 1.5 : int")
 
 

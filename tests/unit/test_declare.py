@@ -1,21 +1,18 @@
 """The definition language: what lines mean, and what is said of lines that mean nothing."""
 
-import re
-
 import pytest
 
+from datajoint.attribute_adapter import AttributeAdapter, adapt, require
 from datajoint.declare import ForeignKey, TableName, TableSpec, resolve
 from datajoint.errors import DataJointError
 from datajoint.grammar import (
     AttributeLine,
-    Definition,
-    ForeignKeyLine,
-    IndexLine,
-    Reference,
     parse_definition,
     parse_type,
 )
 from datajoint.heading import Attribute, Heading, Index
+
+from .definitions import failure, parsed_line
 
 NAME = TableName("lab", "child")
 
@@ -24,25 +21,11 @@ def attribute(name, type_, **options):
     return Attribute(name, parse_type(type_), **options)
 
 
-def parsed_line(text, *, in_key=False):
-    """Parse a definition of one line, in or below the primary key."""
-    definition = parse_definition(text if in_key else f"---\n{text}")
-    (item,) = definition.key if in_key else definition.secondary
-    assert (definition.secondary if in_key else definition.key) == ()
-    return item
-
-
 def parsed_attribute(text, *, in_key=False):
     assert isinstance(parsed_line(text, in_key=in_key), AttributeLine)
     heading = resolved(text if in_key else f"own_key : int\n---\n{text}").heading
     (found,) = [each for each in heading.attributes.values() if each.name != "own_key"]
     return found
-
-
-def parsed_reference(text):
-    item = parsed_line(text, in_key=True)
-    assert isinstance(item, ForeignKeyLine)
-    return item
 
 
 def spec(table, *attributes, schema="lab"):
@@ -61,7 +44,27 @@ SESSION = spec(
 )
 PROBE = spec("#probe", attribute("probe", "varchar(12)", in_key=True), schema="rig")
 COUNTER = spec("counter", attribute("id", "int", in_key=True, autoincrement=True, default="5"))
+ONLY = TableSpec(
+    TableName("lab", "settings"),
+    Heading(
+        (
+            attribute("rate", "float"),
+            attribute(
+                "_singleton", "enum('1')", in_key=True, default='"1"', comment="the only entity"
+            ),
+        )
+    ),
+)
+PAIR = spec(
+    "pair",
+    attribute("one", "int", in_key=True),
+    attribute("two", "int", in_key=True),
+)
 TABLES = {
+    ("Settings",): ONLY,
+    ("Pair",): PAIR,
+    ("u", "Probe"): PROBE,
+    ("Child",): None,
     ("Subject",): SUBJECT,
     ("Session",): SESSION,
     ("rig", "Probe"): PROBE,
@@ -79,25 +82,39 @@ def lookup(reference):
         raise DataJointError(f"`{reference}` is not known to the test") from None
 
 
+class Adapter(AttributeAdapter):
+    attribute_type = None
+
+    def __init__(self, attribute_type):
+        self.attribute_type = attribute_type
+
+    def put(self, obj):
+        return obj
+
+    def get(self, value):
+        return value
+
+
+ADAPTERS = {
+    "graph": Adapter("longblob"),
+    "angle": Adapter("decimal(4,1)"),
+    "raw": Adapter("blob@store"),
+    "document": Adapter("json"),
+    "tree": Adapter("<graph>"),
+    "egg": Adapter("<hen>"),
+    "hen": Adapter("<egg>"),
+    "old": Adapter("text"),
+}
+
+
+def adapted(type_):
+    found = adapt(type_, ADAPTERS.get)
+    require(found)
+    return found
+
+
 def resolved(text):
-    return resolve(parse_definition(text), NAME, lookup)
-
-
-def failure(text, parse=parse_definition):
-    """Parse what is wrong: the number and the text of the line, what the caret is under, and why.
-
-    What the caret is under is the rest of the line; "" where it stands behind the line.
-    """
-    with pytest.raises(DataJointError) as error:
-        parse(text)
-    match = re.fullmatch(
-        r"Line (\d+) of the definition: (.*)\n    (.*)\n    ( *)\^", str(error.value), re.DOTALL
-    )
-    assert match is not None, str(error.value)
-    number, message, line, blanks = match.groups()
-    assert text.split("\n")[int(number) - 1].strip() == line
-    assert len(blanks) <= len(line)
-    return int(number), line[len(blanks) :], message
+    return resolve(parse_definition(text), NAME, lookup, adapted)
 
 
 # -- the whole text -------------------------------------------------------------------------------
@@ -122,67 +139,6 @@ def test_whole_definition():
     assert [heading[name] for name in heading.secondary_attributes] == [
         attribute("full_name", "varchar(255)"),
         attribute("start_date", "date", comment="date when joined the lab"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("first", "comment"),
-    [
-        ("# Sessions", "Sessions"),
-        ("#Sessions", "Sessions"),
-        ("   #   Sessions   ", "Sessions"),
-        ("#", ""),
-        ('# it\'s "quoted": yes # really -> so', 'it\'s "quoted": yes # really -> so'),
-        ("# Ströme in µA — 電流", "Ströme in µA — 電流"),
-        ("# " + "long " * 100, ("long " * 100).strip()),
-        ("# 100% \\ back", "100% \\ back"),
-        ("\n\n# Sessions", "Sessions"),
-    ],
-)
-def test_table_comment(first, comment):
-    assert parse_definition(f"{first}\na : int").comment == comment
-
-
-def test_only_the_first_line_is_the_table_comment():
-    definition = parse_definition("a : int\n# no comment of the table\n---")
-    assert (definition.comment, len(definition.key)) == ("", 1)
-    assert parse_definition("# one\n# two\na : int").comment == "one"
-
-
-def test_table_comment_with_a_colon_in_front():
-    with pytest.raises(DataJointError, match=r"comment of a table cannot begin with a colon"):
-        parse_definition("# : marker\na : int")
-
-
-@pytest.mark.parametrize(
-    "separator",
-    ["---", "-----", "___", "________", "  ---  ", "--- # secondary", "---#", "-" * 80],
-)
-def test_separators(separator):
-    definition = parse_definition(f"a : int\n{separator}\nb : int")
-    assert [item.name for item in definition.key] == ["a"]
-    assert [item.name for item in definition.secondary] == ["b"]
-
-
-@pytest.mark.parametrize("text", ["", "\n", "   \n  ", "# comment only", "---"])
-def test_empty_definitions(text):
-    definition = parse_definition(text)
-    assert (definition.key, definition.secondary) == ((), ())
-
-
-def test_windows_lines():
-    definition = parse_definition("# table\r\na : int # one\r\n---\r\nb : int\r\n")
-    assert definition.comment == "table"
-    assert [(line.name, line.comment) for line in definition.key] == [("a", "one")]
-    assert [(line.name, line.comment) for line in definition.secondary] == [("b", "")]
-
-
-def test_parsing_needs_no_tables():
-    definition = parse_definition("-> Nobody.Knows\n---\n-> [nullable] This")
-    assert isinstance(definition, Definition)
-    assert [str(item.reference) for item in definition.key + definition.secondary] == [
-        "Nobody.Knows",
-        "This",
     ]
 
 
@@ -245,7 +201,15 @@ def test_attribute_without_default(text):
             "a=right : enum('left','right')",
             attribute("a", "enum('left','right')", default='"right"'),
         ),
-        # dates and times
+        # numbers, dates and times in one writing
+        ("a='20200531' : date", attribute("a", "date", default='"2020-05-31"')),
+        ("a=2020-5-31 : date", attribute("a", "date", default='"2020-05-31"')),
+        ("a='2020-05-31' : datetime", attribute("a", "datetime", default='"2020-05-31 00:00:00"')),
+        (
+            "a='12345678123456781234567812345678' : uuid",
+            attribute("a", "uuid", default='"12345678-1234-5678-1234-567812345678"'),
+        ),
+        ("a=null : <graph>", attribute("a", "<graph>", nullable=True, default="null")),
         ('a = "2020-05-31" : date', attribute("a", "date", default='"2020-05-31"')),
         (
             'a="2020-05-31 10:00:00" : datetime',
@@ -279,59 +243,6 @@ def test_defaults(text, expected):
 
 
 @pytest.mark.parametrize(
-    ("written", "comment"),
-    [
-        ("# plain", "plain"),
-        ("#plain", "plain"),
-        ("#   plain   ", "plain"),
-        ('# it\'s "quoted"', 'it\'s "quoted"'),
-        ("# one ' only", "one ' only"),
-        ('# one " only', 'one " only'),
-        ("# unit: mV", "unit: mV"),
-        ("# a = b : int # nested", "a = b : int # nested"),
-        ("# -> Subject", "-> Subject"),
-        ("# --- ", "---"),
-        ("# Länge in µm 長さ", "Länge in µm 長さ"),
-        ("# " + "x" * 300, "x" * 300),
-        ("# trailing ###", "trailing"),
-        ("# 100% \\n {braces} `ticks`", "100% \\n {braces} `ticks`"),
-        ("#", ""),
-    ],
-)
-def test_comments(written, comment):
-    assert parsed_attribute(f"a : varchar(20) {written}") == attribute(
-        "a", "varchar(20)", comment=comment
-    )
-    assert parsed_attribute(f"a='#' : enum('#', \"b:c\"){written}") == attribute(
-        "a", "enum('#', \"b:c\")", default='"#"', comment=comment
-    )
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "first_name",
-        "two_photon_scan",
-        "scan_2p",
-        "two_photon_scan_",
-        "a",
-        "index",
-        "index_id",
-        "unique",
-        "indexes",
-        "null",
-        "key",
-        "a" * 64,
-    ],
-)
-def test_attribute_names(name):
-    assert parsed_attribute(f"{name} : int") == attribute(name, "int")
-    assert parsed_attribute(f"{name}=3:int # (a, b)") == attribute(
-        name, "int", default="3", comment="(a, b)"
-    )
-
-
-@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("id : int auto_increment", attribute("id", "int", in_key=True, autoincrement=True)),
@@ -349,114 +260,6 @@ def test_auto_increment(text, expected):
 
 def test_types_keep_their_writing():
     assert parsed_attribute("a : Decimal (5, 2)  unsigned # x").type == "Decimal (5, 2)  unsigned"
-
-
-# -- indexes --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "index"),
-    [
-        ("index(a)", Index(("a",))),
-        ("index (a, b)", Index(("a", "b"))),
-        ("INDEX ( a ,b )", Index(("a", "b"))),
-        ("Index(`a`, `b`)", Index(("a", "b"))),
-        ("unique index (a)", Index(("a",), unique=True)),
-        ("UNIQUE   INDEX(b,a)", Index(("b", "a"), unique=True)),
-        ("unique index (a) # no two alike (ever)", Index(("a",), unique=True)),
-    ],
-)
-def test_indexes(text, index):
-    item = parsed_line(text)
-    assert isinstance(item, IndexLine)
-    assert Index(item.items, item.unique) == index
-
-
-# -- foreign keys ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        ("-> Subject", ("Subject",)),
-        ("->Subject", ("Subject",)),
-        ("->   Subject  ", ("Subject",)),
-        ("-> lab.Subject", ("lab", "Subject")),
-        ("-> a.b.Session.Trial", ("a", "b", "Session", "Trial")),
-        ("-> master", ("master",)),
-        ("-> master.Other", ("master", "Other")),
-        ("-> self.subject_class", ("self", "subject_class")),
-        ("-> self().subject_class", ("self", "subject_class")),
-        ("-> Subject()", ("Subject",)),
-        ("-> lab.Subject()", ("lab", "Subject")),
-        ("-> Subject # who", ("Subject",)),
-        ("-> Subject# who -> whom.proj(a='b')", ("Subject",)),
-        ("-> Scan2P", ("Scan2P",)),
-        ("-> _private.Table_1", ("_private", "Table_1")),
-    ],
-)
-def test_references(text, path):
-    item = parsed_reference(text)
-    assert (item.reference, item.nullable, item.unique) == (Reference(path), False, False)
-
-
-@pytest.mark.parametrize(
-    ("text", "path", "renames"),
-    [
-        ("-> Subject.proj(mother='subject_id')", ("Subject",), (("mother", "subject_id"),)),
-        ('->Subject.proj(mother="subject_id")', ("Subject",), (("mother", "subject_id"),)),
-        ("-> Subject.proj( mother = 'subject_id' ) # x", ("Subject",), (("mother", "subject_id"),)),
-        ("-> Subject.project(mother='subject_id')", ("Subject",), (("mother", "subject_id"),)),
-        ("-> Subject().proj(mother='subject_id')", ("Subject",), (("mother", "subject_id"),)),
-        ("-> lab.Cell.proj(a='b', c=\"d\")", ("lab", "Cell"), (("a", "b"), ("c", "d"))),
-        ("-> Cell.proj(..., a='b')", ("Cell",), (("a", "b"),)),
-        ("-> Cell.proj()", ("Cell",), ()),
-        ("-> self.cls.proj(a='b')", ("self", "cls"), (("a", "b"),)),
-        ("-> self().cls.proj(a='b')", ("self", "cls"), (("a", "b"),)),
-        ("-> master.proj(a='b')", ("master",), (("a", "b"),)),
-    ],
-)
-def test_renames(text, path, renames):
-    assert parsed_reference(text).reference == Reference(path, renames)
-
-
-@pytest.mark.parametrize(
-    ("text", "path", "renames"),
-    [
-        ("-> `lab`.`subject`", ("lab", "subject"), ()),
-        ("-> `lab`.`__filtered_image`", ("lab", "__filtered_image"), ()),
-        ("-> `lab-1`.`session__trial`", ("lab-1", "session__trial"), ()),
-        ("-> `lab`.`subject`.proj(a='b')", ("lab", "subject"), (("a", "b"),)),
-        ("-> `lab`.`#probe`", ("lab", "#probe"), ()),
-        ("-> `lab`.`#probe`.proj(a='b') # why", ("lab", "#probe"), (("a", "b"),)),
-        ("-> `lab`.`#probe__site`", ("lab", "#probe__site"), ()),
-    ],
-)
-def test_references_by_the_name_in_the_database(text, path, renames):
-    assert parsed_reference(text).reference == Reference(path, renames, literal=True)
-
-
-@pytest.mark.parametrize(
-    ("options", "nullable", "unique"),
-    [
-        ("[nullable]", True, False),
-        ("[unique]", False, True),
-        ("[unique, nullable]", True, True),
-        ("[nullable,unique]", True, True),
-        ("[ NULLABLE , Unique ]", True, True),
-        ("[]", False, False),
-    ],
-)
-def test_options(options, nullable, unique):
-    for text in (f"-> {options} Subject", f"->{options}Subject # [x] y", f"->  {options}  Subject"):
-        item = parsed_line(text)
-        assert (item.nullable, item.unique) == (nullable, unique)
-        assert item.reference == Reference(("Subject",))
-
-
-def test_unique_in_the_key():
-    item = parsed_line("-> [Unique] Subject", in_key=True)
-    assert (item.nullable, item.unique) == (False, True)
 
 
 # -- resolution -----------------------------------------------------------------------------------
@@ -591,74 +394,78 @@ def test_names_of_tables():
     assert (NAME.full, str(NAME)) == ("`lab`.`child`", "`lab`.`child`")
 
 
-# -- errors ---------------------------------------------------------------------------------------
+# -- singletons, stores, adapters and documents ---------------------------------------------------
 
-EXPECTED_LINE = (
-    "expected `name : type`, `name = default : type # comment`, a foreign key `-> Table`, `---` "
-    "or `index (…)`"
-)
-EXPECTED_TABLE = (
-    "expected a table after `->`, as in `-> Subject`, `-> lab.Subject` or "
-    "`-> Subject.proj(new_name='old_name')`"
+SINGLETON = attribute(
+    "_singleton", "enum('1')", in_key=True, default='"1"', comment="the only entity"
 )
 
 
-@pytest.mark.parametrize(
-    ("text", "number", "under", "message"),
-    [
-        ("a", 1, "", EXPECTED_LINE),
-        ("a int", 1, "", EXPECTED_LINE),
-        ("# table\n\n  a : int\n  oops # why", 4, "", EXPECTED_LINE),
-        ("(a) -> Subject", 1, "", EXPECTED_LINE),
-        ("--\n", 1, "", EXPECTED_LINE),
-        ("first name : int", 1, "first name : int", EXPECTED_LINE),
-        ("a : ", 1, "a :", EXPECTED_LINE),
-        (": int", 1, ": int", EXPECTED_LINE),
-        ("a : enum('x", 1, "a : enum('x", EXPECTED_LINE),
-        ("index : (a", 1, "(a", "Unsupported attribute type `(a`"),
-    ],
-)
-def test_lines_that_mean_nothing(text, number, under, message):
-    found = failure(text)
-    assert found[:2] == (number, under)
-    assert found[2].startswith(message)
+@pytest.mark.parametrize("text", ["---\na : int", "# table\n---\na : int\nindex (a)"])
+def test_a_table_without_primary_key_has_a_hidden_one(text):
+    heading = resolved(text).heading
+    assert heading.all_attributes == (attribute("a", "int"), SINGLETON)
+    assert (heading.names, heading.primary_key) == (["a"], [])
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "firstName",
-        "2photon_scan",
-        "two-photon_scan",
-        "TwoPhotonScan",
-        "_hidden",
-        "é",
-        "a" * 65,
-        "a.b",
-        "`a`",
-    ],
-)
-def test_names_that_are_not_valid(name):
-    assert failure(f"x : int\n{name} : int") == (
-        2,
-        f"{name} : int",
-        f"`{name}` is no valid name for an attribute: it has up to 64 lower-case letters, digits "
-        "and underscores, and begins with a letter",
+def test_secondary_foreign_keys_only():
+    child = resolved("---\n-> Subject")
+    assert child.heading.all_attributes == (
+        attribute("subject_id", "int unsigned", comment='the "id"'),
+        SINGLETON,
+    )
+    assert child.foreign_keys == (ForeignKey(SUBJECT.name, (("subject_id", "subject_id"),)),)
+
+
+def test_foreign_key_to_a_singleton():
+    child = resolved("a : int\n---\n-> Settings\nb : int")
+    assert child.heading.names == ["a", "b"]
+    assert child.heading.primary_key == ["a"]
+    assert child.foreign_keys == (ForeignKey(ONLY.name, (("_singleton", "_singleton"),)),)
+    in_key = resolved("-> Settings\na : int")
+    assert [a.name for a in in_key.heading.all_attributes if a.in_key] == ["a", "_singleton"]
+    only = resolved("-> Settings\n---\na : int")
+    assert (only.heading.names, only.heading.primary_key) == (["a"], [])
+    assert only.foreign_keys == child.foreign_keys
+
+
+def test_foreign_key_to_the_table_itself():
+    child = resolved("a : int\nb : int\n---\n-> [nullable] Child.proj(before='a')")
+    assert child.heading.names == ["a", "b", "before"]
+    assert child.foreign_keys == (ForeignKey(NAME, (("before", "a"), ("b", "b"))),)
+
+
+def test_attributes_in_stores_refer_to_what_tracks_them():
+    child = resolved("a : int\n---\nb : blob@raw\n-> Subject\nc=null : attach@my-store # c")
+    assert child.heading["c"] == attribute(
+        "c", "attach@my-store", nullable=True, default="null", comment="c"
+    )
+    assert child.foreign_keys == (
+        ForeignKey(TableName("lab", "~external_raw"), (("b", "hash"),)),
+        ForeignKey(SUBJECT.name, (("subject_id", "subject_id"),)),
+        ForeignKey(TableName("lab", "~external_my-store"), (("c", "hash"),)),
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "under", "says"),
-    [
-        ("a : text # notes", "text # notes", "Unsupported attribute type `text`"),
-        ("a = 5 : decimal(5,6)", "decimal(5,6)", "Attribute type `decimal(5,6)`: "),
-        ("a : int unsinged", "int unsinged", "Unsupported attribute type `int unsinged`"),
-    ],
-)
-def test_wrong_types(text, under, says):
-    number, pointed, message = failure(f"\nx : int\n---\n{text}")
-    assert (number, pointed) == (4, under)
-    assert message.startswith(says)
+def test_adapted_types():
+    child = resolved("a : <angle>\n---\nb=1 : <angle>\nc=null : <tree>\nd : <raw>\nindex (b)")
+    a, b, c, d = child.heading.attributes.values()
+    assert (a.type, a.in_key, a.adapter) == ("<angle>", True, ADAPTERS["angle"])
+    assert a.stored_type == parse_type("decimal(4,1)")
+    assert (b.default, c.default, c.nullable) == ("1.0", "null", True)
+    assert (c.adapter, c.stored_type) == (ADAPTERS["tree"], parse_type("longblob"))
+    assert (d.is_external, d.store) == (True, "store")
+    assert child.foreign_keys == (
+        ForeignKey(TableName("lab", "~external_store"), (("d", "hash"),)),
+    )
+
+
+def test_indexes_into_documents():
+    child = resolved("a : int\n---\nb : json\nc : <document>\nindex (b.x[0]:int, a, c . y)")
+    assert child.heading.secondary_indexes == (Index(("b.x[0]:int", "a", "c.y")),)
+
+
+# -- errors ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -667,28 +474,33 @@ def test_wrong_types(text, under, says):
         (
             "a = abc : int",
             "abc : int",
-            "The default abc is not a number, as the type `int` asks",
+            "the default abc is not a number, as the type `int` asks",
+        ),
+        (
+            "a = 1.5 : int # n",
+            "1.5 : int # n",
+            "the default 1.5 is no integer, as the type `int` asks",
         ),
         (
             "a = 300 : tinyint # n",
             "300 : tinyint # n",
-            "The default 300 is out of range (-128 to 127), as the type `tinyint` asks",
+            "the default 300 is out of range (-128 to 127), as the type `tinyint` asks",
         ),
         (
             'a = "up" : enum("left", "right")',
             '"up" : enum("left", "right")',
-            "The default \"up\" is none of 'left', 'right', as the type `enum(\"left\", "
+            "the default \"up\" is none of 'left', 'right', as the type `enum(\"left\", "
             '"right")` asks',
         ),
         (
             "a='2020-02-30' : date",
             "'2020-02-30' : date",
-            "The default '2020-02-30' is not a date that exists, as the type `date` asks",
+            "the default '2020-02-30' is not a date that exists, as the type `date` asks",
         ),
         (
             "a='abcd' : varchar(3)",
             "'abcd' : varchar(3)",
-            "The default 'abcd' has 4 characters, of which 3 are allowed, as the type "
+            "the default 'abcd' has 4 characters, of which 3 are allowed, as the type "
             "`varchar(3)` asks",
         ),
         (
@@ -697,14 +509,27 @@ def test_wrong_types(text, under, says):
             "`CURRENT_TIMESTAMP` cannot be the default of type `int`",
         ),
         (
-            "a = 0 : longblob",
-            "0 : longblob",
-            "An attribute of type `longblob` can have no default but null",
+            "a = CURRENT_TIMESTAMP(3) : date",
+            "CURRENT_TIMESTAMP(3) : date",
+            "`CURRENT_TIMESTAMP(3)` cannot be the default of type `date`",
+        ),
+        (
+            "a = uuid() : uuid",
+            "uuid() : uuid",
+            "the default uuid() is not a UUID, as the type `uuid` asks",
+        ),
+        *(
+            (
+                f"a = 0 : {type_}",
+                f"0 : {type_}",
+                f"an attribute of type `{type_}` can have no default but null",
+            )
+            for type_ in ("longblob", "attach", "blob@store", "filepath@store", "json", "<graph>")
         ),
     ],
 )
 def test_wrong_defaults(text, under, message):
-    assert failure(f"x : int\n---\n{text}") == (3, under, message)
+    assert failure(f"x : int\n---\n{text}", resolved) == (3, under, message)
 
 
 @pytest.mark.parametrize(
@@ -713,94 +538,30 @@ def test_wrong_defaults(text, under, message):
         (
             "a = null : int",
             "null : int",
-            "an attribute of the primary key cannot be null",
+            "an attribute of the primary key identifies the entity, and cannot be null",
         ),
-        ("a : longblob # x", "longblob # x", "`longblob` cannot be in the primary key"),
-        (
-            "-> [nullable] Subject",
-            "[nullable] Subject",
-            "a foreign key in the primary key cannot be nullable",
+        *(
+            (
+                f"a : {type_} # x",
+                f"{type_} # x",
+                f"`{type_}` cannot be in the primary key: its values cannot be compared",
+            )
+            for type_ in ("longblob", "attach", "blob@store", "filepath@store", "json", "<tree>")
         ),
-        (
-            "-> [unique, Nullable] Subject",
-            "[unique, Nullable] Subject",
-            "a foreign key in the primary key cannot be nullable",
+        *(
+            (
+                f"-> {options} Subject",
+                f"{options} Subject",
+                "a foreign key in the primary key identifies the entity, and cannot be nullable",
+            )
+            for options in ("[nullable]", "[unique, Nullable]")
         ),
     ],
 )
 def test_what_the_primary_key_cannot_have(text, under, message):
-    assert failure(f"x : int\n{text}\n---\ny : int") == (2, under, message)
-    below = parse_definition(f"x : int\n---\n{text}")
-    assert len(below.secondary) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "under", "message"),
-    [
-        ("a : int # :uuid:", "# :uuid:", "a comment cannot begin with a colon"),
-        ("a : int #  : x", "#  : x", "a comment cannot begin with a colon"),
-        ("a='#' : char(1) # :x", "# :x", "a comment cannot begin with a colon"),
-        (
-            "a : varchar(9) auto_increment",
-            "a : varchar(9) auto_increment",
-            "only an integer without a default can be auto_increment",
-        ),
-        (
-            "a=1 : int auto_increment",
-            "a=1 : int auto_increment",
-            "only an integer without a default can be auto_increment",
-        ),
-    ],
-)
-def test_other_wrong_attributes(text, under, message):
-    assert failure(f"x : int\n---\n{text}") == (3, under, message)
-
-
-def test_second_separator():
-    assert failure("a : int\n---\nb : int\n-----\nc : int") == (
-        4,
-        "-----",
-        "the attributes are divided by one line of dashes only",
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "under", "message"),
-    [
-        ("->", "", EXPECTED_TABLE),
-        ("-> # nobody", " # nobody", EXPECTED_TABLE),
-        ("-> Subject, Session", "Subject, Session", EXPECTED_TABLE),
-        ("-> Subject & 'a=1'", "Subject & 'a=1'", EXPECTED_TABLE),
-        ("-> Subject * Session", "Subject * Session", EXPECTED_TABLE),
-        ("-> Subject(a='b')", "Subject(a='b')", EXPECTED_TABLE),
-        ("-> 2p.Subject # x", "2p.Subject # x", EXPECTED_TABLE),
-        ("-> Subject.", "Subject.", EXPECTED_TABLE),
-        ("-> __import__('os').system('ls')", "__import__('os').system('ls')", EXPECTED_TABLE),
-        ("-> `subject`", "`subject`", EXPECTED_TABLE),
-        (
-            "-> [optional] Subject",
-            "optional] Subject",
-            "`optional` is no option of a foreign key; there are `nullable` and `unique`",
-        ),
-        (
-            "-> [unique, optional] Subject",
-            "optional] Subject",
-            "`optional` is no option of a foreign key; there are `nullable` and `unique`",
-        ),
-        (
-            "-> Subject.proj('subject_id')",
-            "'subject_id')",
-            "a foreign key can only rename attributes, as in `.proj(new_name='old_name')`",
-        ),
-        (
-            "-> Session.proj(a='session', b='x + 1')",
-            "b='x + 1')",
-            "a foreign key can only rename attributes, as in `.proj(new_name='old_name')`",
-        ),
-    ],
-)
-def test_wrong_foreign_keys(text, under, message):
-    assert failure(f"x : int\n---\n  {text}") == (3, under, message)
+    assert failure(f"x : int\n{text}\n---\ny : int", resolved) == (2, under, message)
+    below = resolved(f"x : int\n---\n{text}")
+    assert len(below.heading.names) == 2
 
 
 @pytest.mark.parametrize(
@@ -808,6 +569,7 @@ def test_wrong_foreign_keys(text, under, message):
     [
         ("-> lab.Nobody # x", "lab.Nobody # x", "`lab.Nobody` is not known to the test"),
         ("-> [unique] Nobody", "Nobody", "`Nobody` is not known to the test"),
+        ("-> [nullable] u.Nobody", "u.Nobody", "`u.Nobody` is not known to the test"),
         (
             "-> Session.proj(s='sesion')",
             "sesion')",
@@ -819,47 +581,113 @@ def test_wrong_foreign_keys(text, under, message):
             "`born` is not in the primary key of `lab`.`subject`",
         ),
         (
-            "-> Subject.proj(Mother='subject_id')",
-            "Mother='subject_id')",
-            "`Mother` is no valid name for an attribute",
+            "-> Session.proj(a='session', s= ' a') # a",
+            "a') # a",
+            "`a` is not in the primary key of `lab`.`session`",
+        ),
+        (
+            "-> [unique] Pair.proj(one='two')",
+            "Pair.proj(one='two')",
+            "`one` and `two` of `lab`.`pair` cannot both be `one` here; rename one of them",
+        ),
+        (
+            "-> [nullable] Settings",
+            "[nullable] Settings",
+            "a foreign key to `lab`.`settings`, which has at most one entity and no primary key, "
+            "cannot be nullable",
+        ),
+        (
+            "-> [unique] Session.proj(x='session')",
+            "Session.proj(x='session')",
+            "attribute `x` is already defined, with type `int`; `session` of `lab`.`session` has "
+            "type `smallint`",
         ),
         (
             "x : varchar(5)",
-            "x : varchar(5)",
+            "varchar(5)",
             "attribute `x` is already defined, with type `int`",
         ),
+        (
+            "y : int auto_increment",
+            "int auto_increment",
+            "only one attribute can be auto_increment, and `n` is",
+        ),
+        ("y : serial # n", "serial # n", "only one attribute can be auto_increment, and `n` is"),
+        (
+            "y : <unknown>",
+            "<unknown>",
+            "The adapter of type `<unknown>` is not known: define an instance of "
+            "dj.AttributeAdapter with the name `unknown` where the class of the table is defined, "
+            "give it as add_objects to the schema or virtual module, or install the package that "
+            "provides it",
+        ),
+        ("y : <hen> # x", "<hen> # x", "The adapter `<hen>` adapts itself: <hen> → <egg> → <hen>"),
         ("index (x, yy)", "yy)", "`yy` is no attribute"),
+        ("index (x, d)", "d)", "`d` is no attribute"),
+        ("index (`X`)", "`X`)", "`X` is no attribute"),
         (
             "unique index (subjct_id)",
             "subjct_id)",
             "`subjct_id` is no attribute; did you mean `subject_id`?",
         ),
+        ("index (x, n, x)", "x)", "`x` is twice in the index"),
+        ("index (x, docs.key)", "docs.key)", "`docs` is no attribute; did you mean `doc`?"),
+        (
+            "index (x . key [0])",
+            "x . key [0])",
+            "`x.key[0]` is a path into a document, but `x` has type `int`, not json",
+        ),
+        (
+            "index (x, doc)",
+            "doc)",
+            "`doc` of type `json` cannot be in an index; a path into it can, such as `doc.key`",
+        ),
+        ("index (x, image)", "image)", "`image` of type `longblob` cannot be in an index"),
     ],
 )
 def test_what_cannot_be_resolved(text, under, message):
-    definition = f"# table\nx : int\n-> Subject\n---\n{text}"
+    definition = (
+        "# table\nx : int\nn : int auto_increment\n-> Subject\n---\ndoc : json\nimage : longblob\n"
+        f"{text}"
+    )
     parse_definition(definition)
-    assert failure(definition, resolved) == (5, under, message)
+    assert failure(definition, resolved) == (8, under, message)
 
 
-def test_foreign_key_on_an_attribute_of_another_type():
-    number, _, message = failure("subject_id : varchar(9)\n---\n-> Subject", resolved)
-    assert number == 3
-    assert "`subject_id`" in message
+def test_auto_increment_without_default():
+    for default in ("1", "null"):
+        assert failure(f"x : int\n---\na = {default} : int auto_increment", resolved) == (
+            3,
+            f"{default} : int auto_increment",
+            "an auto_increment attribute cannot have a default",
+        )
 
 
-@pytest.mark.parametrize(
-    "text", ["", "# table", "---", "---\na : int", "# table\n---\n-> Subject\n-> Session"]
-)
-def test_no_primary_key(text):
-    with pytest.raises(DataJointError) as error:
-        resolved(text)
-    assert str(error.value) == (
-        "The definition of `lab`.`child` has no primary key: at least one attribute must stand "
-        "above the line `---`"
+def test_type_of_an_adapter_that_is_no_type():
+    number, under, message = failure("x : int\n---\na : <old> # x", resolved)
+    assert (number, under) == (3, "<old> # x")
+    assert message.startswith(
+        "The adapter `<old>` has a wrong attribute_type. Attribute type `text`: unsupported "
+        "attribute type `text`; write `varchar(N)`."
     )
 
 
-def test_two_auto_increments():
-    with pytest.raises(DataJointError, match="only one attribute can be auto_increment"):
-        resolved("a : serial\n---\nb : int auto_increment")
+def test_no_adapters_at_all():
+    with pytest.raises(DataJointError, match="The adapter of type `<graph>` is not known"):
+        resolve(parse_definition("a : int\n---\nb : <graph>"), NAME, lookup)
+
+
+def test_foreign_key_on_an_attribute_of_another_type():
+    assert failure("subject_id : varchar(9)\n---\n-> Subject", resolved) == (
+        3,
+        "Subject",
+        "attribute `subject_id` is already defined, with type `varchar(9)`; `subject_id` of "
+        "`lab`.`subject` has type `int unsigned`",
+    )
+
+
+@pytest.mark.parametrize("text", ["", "# table", "---", "# table\n---\n# nothing"])
+def test_no_attributes(text):
+    with pytest.raises(DataJointError) as error:
+        resolved(text)
+    assert str(error.value) == "The definition of `lab`.`child` has no attributes"

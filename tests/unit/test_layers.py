@@ -21,6 +21,7 @@ LAYERS = [
     # values
     "settings",
     "types",
+    "scanner",
     "grammar",
     "blob",
     # sql

@@ -43,26 +43,36 @@ def test_from_camel_case(name, table):
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "reason"),
     [
-        "",
-        "Two_photon_Scan",
-        "twoPhotonScan",
-        "2PhotonScan",
-        "membrane_potential",
-        "_Hidden",
-        "Stim_1",
-        "Foo_Bar",
-        "Über",
-        "Caféteria",
-        "A B",
-        "A.B",
-        "A\n",
+        ("Two_photon_Scan", "its name has an underscore; write `TwoPhotonScan`"),
+        ("membrane_potential", "its name has an underscore; write `MembranePotential`"),
+        ("_Hidden", "its name has an underscore; write `Hidden`"),
+        ("Foo_Bar", "its name has an underscore; write `FooBar`"),
+        ("Stim_1", "its name has an underscore"),
+        ("twoPhotonScan", "its name must begin with a capital letter; write `TwoPhotonScan`"),
+        (
+            "membranePotential",
+            "its name must begin with a capital letter; write `MembranePotential`",
+        ),
+        ("2PhotonScan", "its name must begin with a capital letter"),
+        ("", "its name must begin with a capital letter"),
+        ("Über", "its name can have only letters from a to z and digits, not 'Ü'"),
+        ("Caféteria", "its name can have only letters from a to z and digits, not 'é'"),
+        ("A B", "its name can have only letters from a to z and digits, not ' '; write `AB`"),
+        ("A.B", "its name can have only letters from a to z and digits, not '.'; write `AB`"),
+        ("A\n", "its name can have only letters from a to z and digits, not '\\n'"),
     ],
 )
-def test_class_names_that_are_not_valid(name):
-    with pytest.raises(DataJointError, match="is not valid: it must be in CamelCase"):
+def test_class_names_that_are_not_valid(name, reason):
+    with pytest.raises(DataJointError) as error:
         from_camel_case(name)
+    assert str(error.value) == f"The class `{name}` cannot be a table: {reason}"
+
+
+def test_names_of_classes_are_checked_with_their_table():
+    with pytest.raises(DataJointError, match=r"^The class `Stim_1` cannot be a table: its name"):
+        str(type("Stim_1", (dj.Manual,), {})().table_name)
 
 
 @pytest.mark.parametrize(

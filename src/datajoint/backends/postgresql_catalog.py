@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from ..errors import DataJointError
-from ..grammar import STRING, column_type, parse_type, quoted
+from ..grammar import column_type, parse_type, quoted
 from ..heading import Attribute
+from ..scanner import STRING
 from ..types import AttributeType
 from .catalog import marked_type
 from .postgresql_ddl import FOREIGN_KEY_INDEX
