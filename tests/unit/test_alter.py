@@ -9,10 +9,10 @@ import pytest
 from datajoint.alter import brought, diff, survives, widens
 from datajoint.backends import mysql_ddl, postgresql_alter, sqlite_ddl
 from datajoint.backends.catalog import Belongings, OwnIndex
-from datajoint.declare import TableName, TableSpec, parse_definition, resolve
+from datajoint.declare import TableName, TableSpec, resolve
 from datajoint.errors import DataJointError
+from datajoint.grammar import parse_definition, parse_type
 from datajoint.heading import Heading, Index
-from datajoint.types import parse_type
 
 
 def spec(definition):
@@ -156,12 +156,24 @@ def test_hidden_attributes_stay_where_they_are():
     assert not alteration.indexes_change
 
 
-def test_foreign_keys_to_service_tables_stay_with_the_types_that_bring_them():
-    old = spec(f"{KEY}-> P\nb : int")
-    service = replace(old.foreign_keys[0], parent=TableName("lab", "~external_raw"))
-    old = replace(old, foreign_keys=(service,))
-    assert not diff(old, spec(f"{KEY}p : int\nb : int"))
-    assert diff(old, spec(f"{KEY}b : int")).dropped_foreign_keys == (service,)
+def test_foreign_keys_to_service_tables_come_and_go_with_the_types_that_bring_them():
+    stored, without = spec(f"{KEY}p : blob@raw\nb : int"), spec(f"{KEY}b : int")
+    (service,) = stored.foreign_keys
+    assert service.parent == TableName("lab", "~external_raw")
+    assert not diff(stored, spec(f"{KEY}p : blob@raw\nb : int"))
+    assert diff(stored, without).dropped_foreign_keys == (service,)
+    assert diff(without, stored).added_foreign_keys == (service,)
+
+
+def test_the_hidden_key_of_one_entity():
+    one = spec("---\nb : int")
+    assert not diff(one, spec("---\nb : int"))
+    assert [a.name for a in diff(one, spec("---\nb : int\nc : int")).added] == ["c"]
+    for other in ("a : int\n---\nb : int", f"{KEY}b : int"):
+        with pytest.raises(
+            DataJointError, match=r"cannot be altered in its primary key: it is \(\)"
+        ):
+            diff(one, spec(other))
 
 
 @pytest.mark.parametrize(
