@@ -16,6 +16,7 @@ from .connection import Connection
 from .declare import TableName, TableSpec
 from .describe import describe
 from .heading import Attribute
+from .types import Adapted
 from .user_tables import tier_of
 from .utils import get_master
 
@@ -69,6 +70,7 @@ _ANNOTATIONS = {
     "timestamp": "datetime.datetime",
     "time": "datetime.timedelta",
     "uuid": "uuid.UUID",
+    "attachment": "str",
 }
 
 
@@ -151,6 +153,14 @@ class _Module:
                 f"{module} = dj.VirtualModule({module!r}, {schema!r})\n"
                 for schema, module in self._modules.items()
             )
+        adapted = {
+            attribute.type
+            for table in self._names.paths
+            for attribute in self._specs[table].heading.attributes.values()
+            if isinstance(attribute.attribute_type, Adapted)
+        }
+        if adapted:
+            header += f"\n# Import the adapters of these types here: {', '.join(sorted(adapted))}\n"
         blocks = [header, *self._without_class()]
         blocks += [
             self._late_part(node) if len(node.path) > 1 else f"@schema\n{self._class(node)}"

@@ -8,31 +8,37 @@ import uuid
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import datajoint as dj
 
-from .test_describe import (
+from .definitions import (
     COMMENTS,
     DEFINITIONS,
     OWN_LINES,
     REFERENCES,
+    STORES,
     TYPES,
     Lab,
     content,
     definitions,
+    examples,
 )
 
 
 @pytest.fixture
 def lab(make_schema):
-    lab = Lab(make_schema())
+    lab = Lab(make_schema(), make_schema())
     lab.Subject.insert([(1, None), (2, None)])
     lab.Session.insert([(1, 1), (2, 1)])
     lab.Session.Trial.insert([(1, 1, 1), (2, 1, 1)])
     lab.Probe.insert([("A",), ("B",)])
-    return lab
+    lab.classes["Place"].insert([("here",)])
+    lab.classes["Current"].insert1(("now",))
+    lab.classes["Rig"].insert1((1, DAY))
+    with STORES():
+        yield lab
 
 
 @pytest.fixture
@@ -104,12 +110,7 @@ def test_what_is_declared_has_nothing_to_alter(lab, definition, answers, caplog)
 
 
 def test_any_definition_that_is_declared_has_nothing_to_alter(lab, answers, caplog):
-    @settings(
-        max_examples=50,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-        print_blob=False,
-    )
+    @examples(50)
     @given(definitions())
     def check(definition):
         check_unchanged(lab, definition, caplog)
@@ -920,25 +921,48 @@ VALUES = {
     "bool": 1,
     "uuid": uuid.UUID(int=7),
     "longblob": "stored",
+    "varchar(9)": "some text",
+    "VARCHAR (7)": "text",
+    "bigint unsigned": 2**63 - 1,
+    "mediumint": -5,
+    "float": 0.5,
+    "decimal(30,10) unsigned": decimal.Decimal("1.5"),
+    "year": 2001,
+    "timestamp(3)": MOMENT,
+    "datetime": MOMENT,
+    "time(6)": dt.timedelta(hours=1, microseconds=5),
+    "varchar(0)": "",
+    "tinyblob": [1],
+    "blob": [2],
+    "mediumblob": [3],
+    "json": {"a": [1, None]},
+    "<array>": [1, 2],
+    "<document>": [3, "x"],
+    "<label>": "abc",
 }
 #: What foreign keys bring.
 PARENTS = dict(subject_id=1, session=1, trial=1, probe="A", ses=1, mother=1, sub=1, other=1)
-PARENTS |= dict(second="A")
+PARENTS |= dict(second="A", at="here", here="here", rig=1, day=DAY)
+#: Types whose values tests can give.
+VALUED = TYPES.filter(lambda pair: pair[0] in VALUES)
+UNSORTED = ("blob", "json", "array", "document", "varchar(0)")
 
 
 @st.composite
 def secondary(draw, key):
     """Draw what stands below the line: lines, and attribute → type of what is no foreign key."""
     chosen = draw(st.lists(st.sampled_from("bcdef"), unique=True, max_size=5))
-    types = {name: draw(TYPES) for name in chosen}
+    types = {name: draw(VALUED) for name in chosen}
     lines = []
     for name, (type_, default) in types.items():
         comment = draw(st.just("") | COMMENTS | st.sampled_from(["{b}", "{c} now", "{d}"]))
         lines.append(f"{name}{f' = {default}' if default else ''} : {type_} # {comment}")
     references = draw(st.lists(st.sampled_from(list(REFERENCES)), unique=True, max_size=2))
-    known = [*key, *(name for name in chosen if types[name][0] != "longblob")]
+    sortable = (n for n in chosen if not any(word in types[n][0] for word in UNSORTED))
+    known = [*key, *sortable]
     for reference in references:
         options = draw(st.sampled_from(["", "[nullable] ", "[nullable] ", "[nullable, unique] "]))
+        options = options if REFERENCES[reference] else ""
         lines.append(f"-> {options}{reference}")
         known += [name for name in REFERENCES[reference] if name not in known]
     columns = st.lists(st.sampled_from(known), unique=True, min_size=1, max_size=2)
@@ -973,12 +997,7 @@ def test_any_alteration_is_done_as_declared_or_refused_as_a_whole(lab):
     numbers = itertools.count()
     outcomes = {True: 0, False: 0}
 
-    @settings(
-        max_examples=60,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-        print_blob=False,
-    )
+    @examples(60)
     @given(pairs_of_definitions())
     def check(pair):
         before, after, types, same = pair

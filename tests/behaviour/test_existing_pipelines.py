@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import datajoint as dj
@@ -17,7 +17,7 @@ from datajoint.declare import TableName
 from datajoint.errors import MissingTableError
 from datajoint.schemas import VirtualModule
 
-from .test_describe import DEFINITIONS, OWN_LINES, definitions
+from .definitions import ADAPTERS, DEFINITIONS, OWN_LINES, STORES, Lab, definitions, examples
 
 
 def declare_lab(schema):
@@ -460,12 +460,12 @@ def check_source(connection, make_schema, schema_name, monkeypatch):
     monkeypatch.setattr(dj.conn, "connection", connection)
     copies = iter(range(1000))
 
-    def check(schema):
+    def check(schema, **names):
         source = schema.code
         name = f"copy{next(copies)}_{schema_name}"
         copy = source.replace(f"'{schema.database}'", f"'{name}'")
         copy = copy.replace(f"`{schema.database}`", f"`{name}`")
-        namespace = {"__name__": "copy"}
+        namespace = {"__name__": "copy", **names}
         exec(compile(copy, "copy.py", "exec"), namespace)
         made = namespace["schema"]
         assert content(made) == content(schema), source
@@ -554,53 +554,28 @@ def test_source_of_an_empty_schema(schema, check_source):
     check_source(schema)
 
 
-def declare_parents(schema):
-    @schema
-    class Subject(dj.Manual):
-        definition = "subject_id : int unsigned"
-
-    @schema
-    class Session(dj.Manual):
-        definition = "-> Subject\nsession : smallint"
-
-        class Trial(dj.Part):
-            definition = "-> master\ntrial : int"
-
-    @schema
-    class Probe(dj.Lookup):
-        definition = "probe : varchar(12)"
-
-    return {"Subject": Subject, "Session": Session, "Probe": Probe}
-
-
-def declare_all(schema, texts, context):
-    for i, text in enumerate(texts):
-        schema(type(f"Table{i}", (dj.Manual,), {"definition": text}), context=context)
-
-
-def test_source_of_definitions_by_hand(schema, check_source):
-    context = declare_parents(schema)
-    declare_all(schema, [*DEFINITIONS.values(), *OWN_LINES.values()], context)
-    check_source(schema)
+def test_source_of_definitions_by_hand(schema, make_schema, check_source):
+    lab = Lab(schema, make_schema())
+    for text in [*DEFINITIONS.values(), *OWN_LINES.values()]:
+        lab.declare(text)
+    check_source(schema, **ADAPTERS)
 
 
 def test_source_of_any_definitions(schema, make_schema, check_source):
-    numbers = iter(range(1000))
+    other = make_schema()
 
-    @settings(
-        max_examples=8,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        print_blob=False,
-    )
+    @examples(8)
     @given(st.lists(definitions(), min_size=1, max_size=5))
     def check(texts):
-        own = make_schema(f"n{next(numbers)}")
-        declare_all(own, texts, declare_parents(own))
-        check_source(own)
+        own = make_schema()
+        lab = Lab(own, other)
+        for text in texts:
+            lab.declare(text)
+        check_source(own, **ADAPTERS)
         own.drop(force=True)
 
-    check()
+    with STORES():
+        check()
 
 
 def test_source_without_what_no_definition_declares(schema, check_source):

@@ -41,7 +41,7 @@ from ..types import AttributeType, Other, time_text
 from . import mysql_drivers as drivers
 from .base import Backend, Cursor
 from .catalog import Belongings, assemble, is_readable, marked_type
-from .mysql_ddl import alter_statement, create_statement, own_keys
+from .mysql_ddl import alter_statement, create_statement, own_keys, read_comment
 
 SQL_MODE = (
     "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,STRICT_ALL_TABLES,"
@@ -315,7 +315,7 @@ class MySQLBackend(Backend):
                 (table, constraint, TableName(parent_schema, parent), child, key)
                 for table, constraint, parent_schema, parent, child, key in foreign_keys
             ),
-            dict(comments),
+            {name: read_comment(comment) for name, comment in comments},
         )
         return {name: _without_own_indexes(spec) for name, spec in specs.items()}
 
@@ -509,7 +509,7 @@ def _attribute(
     extra: str,
     comment: str,
 ) -> Attribute:
-    marker = _MARKER.fullmatch(comment)
+    marker = _MARKER.fullmatch(read_comment(comment))
     nullable = is_nullable == "YES"
     native = _type_of(sql_type)
     type_ = marked_type(marker[1], native) if marker else native
@@ -519,7 +519,7 @@ def _attribute(
         key == "PRI",
         nullable,
         "null" if nullable else _default_of(default, type_),
-        marker[2] if marker else comment,
+        marker[2] if marker else read_comment(comment),
         "auto_increment" in extra.lower(),
     )
 

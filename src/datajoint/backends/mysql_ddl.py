@@ -10,8 +10,10 @@ from dataclasses import replace
 
 from ..alter import Alteration
 from ..declare import ForeignKey, TableSpec
+from ..errors import DataJointError
 from ..heading import Attribute, Index
 from ..sql.mysql import DIALECT
+from ..types import Enum
 from .catalog import Belongings, OwnIndex, names, references
 
 quote = DIALECT.quote
@@ -31,7 +33,7 @@ def create_statement(spec: TableSpec) -> str:
     return (
         f"CREATE TABLE IF NOT EXISTS {DIALECT.table(spec.name.schema, spec.name.table)} (\n"
         + ",\n".join(clauses)
-        + f"\n) ENGINE=InnoDB, COMMENT {_text(heading.comment)}"
+        + f"\n) ENGINE=InnoDB, {_comment(heading.comment)}"
     )
 
 
@@ -57,7 +59,7 @@ def alter_statement(alteration: Alteration, belongings: Belongings) -> str:
     numbers = itertools.count(_last_number(belongings) + 1)
     clauses += [f"ADD {_foreign_key(spec, foreign_key, next(numbers))}" for foreign_key in come]
     if alteration.comment_changes:
-        clauses.append(f"COMMENT {_text(spec.heading.comment)}")
+        clauses.append(_comment(spec.heading.comment))
     table = DIALECT.table(spec.name.schema, spec.name.table)
     return f"ALTER TABLE {table}\n" + ",\n".join(clauses)
 
@@ -116,20 +118,42 @@ def _foreign_key(spec: TableSpec, foreign_key: ForeignKey, number: int) -> str:
     return f"{name}{references(DIALECT, foreign_key)} ON UPDATE {action} ON DELETE RESTRICT"
 
 
-def _text(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _comment(text: str) -> str:
+    escaped = kept_comment(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'COMMENT "{escaped}"'
+
+
+def kept_comment(text: str) -> str:
+    r"""Write a comment with the characters that the server keeps in its catalog.
+
+    It has none beyond U+FFFF, such as emoji: they become ``\U0001F600``.
+    """
+    return re.sub(
+        r"[\U00010000-\U0010FFFF]|\\(?=U[0-9A-F]{8})", lambda m: f"\\U{ord(m[0]):08X}", text
+    )
+
+
+def read_comment(text: str) -> str:
+    """Read what :func:`kept_comment` wrote."""
+    return re.sub(r"\\U(00[01][0-9A-F]{5})", lambda match: chr(int(match[1], 16)), text)
 
 
 def _column(attribute: Attribute, inherited: bool) -> str:
     type_ = attribute.stored_type
     assert type_ is not None
+    if isinstance(type_, Enum) and any(
+        max(member, default="") > "\uffff" for member in type_.members
+    ):
+        raise DataJointError(
+            f"The members of attribute `{attribute.name}` of type `{type_}` have characters beyond "
+            "U+FFFF, such as emoji, which MySQL and MariaDB cannot hold there"
+        )
     declaration = DIALECT.storage[type_.category].declaration(type_)
     marked = declaration != attribute.type
     comment = f":{attribute.type}:{attribute.comment}" if marked else attribute.comment
     clause = f"{quote(attribute.name)} {declaration} {_default(attribute, inherited)}"
     clause += " AUTO_INCREMENT" if attribute.autoincrement else ""
-    return clause + (f" COMMENT {_text(comment)}" if comment or inherited else "")
+    return clause + (f" {_comment(comment)}" if comment or inherited else "")
 
 
 def _default(attribute: Attribute, inherited: bool) -> str:
