@@ -289,6 +289,7 @@ class MySQLBackend(Backend):
         ).fetchall()
         if not columns:
             return {}
+        documents = self._documents(columns, schema, table)
         indexes = self.execute(
             "SELECT table_name, index_name, non_unique, column_name "
             "FROM information_schema.statistics "
@@ -308,7 +309,10 @@ class MySQLBackend(Backend):
         ).fetchall()
         specs = assemble(
             schema,
-            ((table, _attribute(*column)) for table, *column in columns),
+            (
+                (table, _attribute(name, "json" if (table, name) in documents else type_, *rest))
+                for table, name, type_, *rest in columns
+            ),
             ((table, index, not other, column) for table, index, other, column in indexes),
             (
                 (table, constraint, TableName(parent_schema, parent), child, key)
@@ -317,6 +321,23 @@ class MySQLBackend(Backend):
             dict(comments),
         )
         return {name: _without_own_indexes(spec) for name, spec in specs.items()}
+
+    def _documents(
+        self, columns: Iterable[Sequence[Any]], schema: str, table: str | None
+    ) -> set[tuple[str, str]]:
+        """Find the columns of type json that are a longtext with a check: those of MariaDB."""
+        if not (self._is_mariadb and any(column[2] == "longtext" for column in columns)):
+            return set()
+        where, values = "constraint_schema = %s", [schema]
+        if table is not None:
+            where, values = f"{where} AND table_name = %s", [schema, table]
+        checks = self.execute(
+            "SELECT table_name, check_clause FROM information_schema.check_constraints "
+            f"WHERE {where}",
+            values,
+        )
+        matches = ((table, _JSON_CHECK.fullmatch(clause)) for table, clause in checks)
+        return {(table, match[1].replace("``", "`")) for table, match in matches if match}
 
     def referring_schemas(self, schemas: Iterable[str]) -> set[str]:
         wanted = tuple(schemas)
@@ -534,6 +555,7 @@ def _constraint(table: str, number: int) -> str:
 
 # -- tables as the server knows them --------------------------------------------------------------
 
+_JSON_CHECK = re.compile(r"json_valid\(`((?:[^`]|``)+)`\)")
 _MARKER = re.compile(r":([^:]+):(.*)", re.DOTALL)
 
 

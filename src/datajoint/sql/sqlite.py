@@ -35,6 +35,7 @@ from ..types import (
 from ..types import Decimal as DecimalType
 from .dialect import Dialect, Storage
 from .fragment import infer
+from .sqlite_json import json_equals, json_value
 from .text import SQL, Param, literal
 
 # -- types ----------------------------------------------------------------------------------------
@@ -588,6 +589,8 @@ DIALECT = Dialect(
     storage=STORAGE,
     encode_literal=_encode_literal,
     key_set=_key_set,
+    json_value=json_value,
+    json_equals=json_equals,
     inserts={
         "insert": ("INSERT INTO", lambda table, key, rest: ""),
         "replace": ("INSERT OR REPLACE INTO", lambda table, key, rest: ""),

@@ -1,0 +1,128 @@
+"""The SQL of MySQL and MariaDB: values at places in documents.
+
+What both servers know alike: neither ``->`` nor ``JSON_VALUE(… RETURNING type)`` is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..types import AttributeType, Decimal, Integer, String
+from .fragment import Attribute, Template, Token
+from .json_path import CLOCK, MOMENT, NUMBER, Steps, path_text
+from .text import SQL, Param, fill, literal
+
+# In the templates, {value} is the value as a document, {text} the text that it is.
+
+_TEXT = (
+    "CASE WHEN JSON_TYPE({value}) NOT IN ('ARRAY', 'OBJECT', 'NULL') "
+    "THEN CONVERT({text} USING utf8mb4) END"
+)
+_EXACT = "CAST({text} AS DECIMAL(65,30))"
+
+
+def _string(type_: String) -> str:
+    unlimited = type_.length >= 65535
+    size = f"CHAR_LENGTH({_TEXT})"
+    return _TEXT if unlimited else f"CASE WHEN {size} <= {type_.length} THEN {_TEXT} END"
+
+
+def _number(result: str, condition: str = "TRUE") -> str:
+    """Write a number as some type; true is 1 and false is 0."""
+    return (
+        f"CASE WHEN {{text}} REGEXP '{NUMBER}' THEN CASE WHEN {condition} THEN {result} END "
+        "WHEN JSON_TYPE({value}) = 'BOOLEAN' THEN {text} = 'true' END"
+    )
+
+
+def _integer(type_: Integer) -> str:
+    kind = "UNSIGNED" if type_.unsigned else "SIGNED"
+    value = f"ROUND({_EXACT})"
+    return f"CAST({_number(value, f'{value} BETWEEN {type_.low} AND {type_.high}')} AS {kind})"
+
+
+def _decimal(type_: Decimal) -> str:
+    value = f"ROUND({_EXACT}, {type_.scale})"
+    number = _number(value, f"ABS({value}) < 1e{type_.precision - type_.scale}")
+    return f"CAST({number} AS DECIMAL({type_.precision},{type_.scale}))"
+
+
+def _year(type_: AttributeType) -> str:
+    value = f"ROUND({_EXACT})"
+    return f"CAST({_number(value, f'{value} = 0 OR {value} BETWEEN 1901 AND 2155')} AS SIGNED)"
+
+
+def _moment(kind: str, pattern: str) -> Callable[[Any], str]:
+    def write(type_: Any) -> str:
+        digits = f"({type_.digits})" if getattr(type_, "digits", 0) else ""
+        return (
+            f"CASE WHEN JSON_TYPE({{value}}) = 'STRING' AND {{text}} REGEXP '{pattern}' "
+            f"THEN CAST({{text}} AS {kind}{digits}) END"
+        )
+
+    return write
+
+
+_TEMPLATES: Mapping[str, Callable[[Any], str]] = {
+    "string": _string,
+    "integer": _integer,
+    "float": lambda type_: _number("({text} + 0e0)"),
+    "decimal": _decimal,
+    "year": _year,
+    "date": _moment("DATE", MOMENT),
+    "datetime": _moment("DATETIME", MOMENT),
+    "time": _moment("TIME", CLOCK),
+    "json": lambda type_: "CASE WHEN JSON_TYPE({value}) <> 'NULL' THEN {value} END",
+}
+
+
+def _text(text: str) -> str:
+    return literal(text.replace("\\", "\\\\"))
+
+
+def _value(document: SQL, steps: Steps) -> SQL:
+    """Write the value at a path; of what is no array, the servers take it for the first member."""
+    value = SQL("JSON_EXTRACT(", document, f", {_text(path_text(steps))})")
+    conditions = [
+        SQL("JSON_TYPE(JSON_EXTRACT(", document, f", {_text(path_text(steps[:i]))})) = 'ARRAY'")
+        for i, step in enumerate(steps)
+        if step == 0
+    ]
+    for condition in conditions:
+        value = SQL("CASE WHEN ", condition, " THEN ", value, " END")
+    return value
+
+
+def json_value(document: SQL, steps: Steps, type_: AttributeType) -> SQL:
+    """Write the value at a path, converted to a type."""
+    value = _value(document, steps)
+    text = SQL("JSON_UNQUOTE(", value, ")")
+    return fill(_TEMPLATES[type_.category](type_), value=value, text=text)
+
+
+def json_equals(document: SQL, other: str) -> SQL:
+    """Write whether documents are equal: MySQL and MariaDB each have a part that the other skips.
+
+    MySQL compares values of its type json; MariaDB has a function since 10.7, which takes NULL to
+    be equal to anything. No value stands inside of a comment, which it could end.
+    """
+    return fill(
+        "{document} IS NOT NULL AND /*M!100700 JSON_EQUALS( */ /*!80000 ( */ {document} "
+        "/*M!100700 , */ /*!80000 ) = CAST( */ {other} /*!80000 AS JSON) */ /*M!100700 ) */",
+        document=document,
+        other=Param(other),
+    )
+
+
+def without_arrows(template: Template) -> Template:
+    """Write the operators ``->`` and ``->>`` as functions, which MariaDB has as well."""
+    parts = list(template)
+    for i in range(len(parts) - 3, -1, -1):
+        document, arrow, path = parts[i : i + 3]
+        if isinstance(document, Attribute) and isinstance(path, Token) and isinstance(arrow, str):
+            if arrow.strip() == "->":
+                parts[i : i + 3] = "JSON_EXTRACT(", document, ", ", path, ")"
+            elif arrow.strip() == "->>":
+                parts[i : i + 3] = "JSON_UNQUOTE(JSON_EXTRACT(", document, ", ", path, "))"
+    return tuple(parts)
