@@ -28,6 +28,7 @@ LAYERS = [
     "sql.text",
     "sql.json_path",
     "sql.fragment",
+    "sql.json_operators",
     "sql.algebra",
     "sql.dialect",
     "sql.select",
@@ -39,8 +40,8 @@ LAYERS = [
     "sql.postgresql_values",
     "sql.postgresql_dates",
     "sql.postgresql_functions",
-    "sql.postgresql_fragments",
     "sql.postgresql_json",
+    "sql.postgresql_fragments",
     "sql.postgresql",
     # model
     "heading",

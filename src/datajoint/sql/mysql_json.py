@@ -116,7 +116,10 @@ def json_equals(document: SQL, other: str) -> SQL:
 
 
 def without_arrows(template: Template) -> Template:
-    """Write the operators ``->`` and ``->>`` as functions, which MariaDB has as well."""
+    """Write the operators ``->`` and ``->>`` as functions, which MariaDB has as well.
+
+    Their texts are then compared without regard to case, as all others are.
+    """
     parts = list(template)
     for i in range(len(parts) - 3, -1, -1):
         document, arrow, path = parts[i : i + 3]
@@ -124,5 +127,6 @@ def without_arrows(template: Template) -> Template:
             if arrow.strip() == "->":
                 parts[i : i + 3] = "JSON_EXTRACT(", document, ", ", path, ")"
             elif arrow.strip() == "->>":
-                parts[i : i + 3] = "JSON_UNQUOTE(JSON_EXTRACT(", document, ", ", path, "))"
+                text = "CONVERT(JSON_UNQUOTE(JSON_EXTRACT("
+                parts[i : i + 3] = text, document, ", ", path, ")) USING utf8mb4)"
     return tuple(parts)

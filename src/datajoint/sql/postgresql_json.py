@@ -107,6 +107,14 @@ def _at(document: SQL, path: str) -> SQL:
     return SQL("jsonb_path_query_first(", document, f", {strict}, '{{}}', true)")
 
 
+def json_text(document: str, steps: Steps, *, unquoted: bool) -> str:
+    """Write the value at a path as its JSON, or as the text that it is."""
+    value = str(_at(SQL(document), path_text(steps)))
+    if not unquoted:
+        return f"CAST({value} AS text)"
+    return f"CASE jsonb_typeof({value}) WHEN 'null' THEN 'null' ELSE {value} #>> '{{}}' END"
+
+
 def json_value(document: SQL, steps: Steps, type_: AttributeType) -> SQL:
     """Write the value at a path, converted to a type."""
     path = path_text(steps)

@@ -35,7 +35,8 @@ from ..types import (
 from ..types import Decimal as DecimalType
 from .dialect import Dialect, Storage
 from .fragment import infer
-from .sqlite_json import json_equals, json_value
+from .json_operators import json_operator, unquoted_operand
+from .sqlite_json import json_equals, json_text, json_value
 from .text import SQL, Param, literal
 
 # -- types ----------------------------------------------------------------------------------------
@@ -415,7 +416,14 @@ def _anonymous(generator: SQLiteGenerator, node: Any) -> str:
     """Write a function that the parser has no class for."""
     if node.name.lower() in ("now", "sysdate"):
         return _NOW
-    return generator.func(node.name, *node.expressions)
+    unquoted = unquoted_operand(node)
+    return generator.func(node.name, *node.expressions) if unquoted is None else _json(generator, unquoted)
+
+
+def _json(generator: SQLiteGenerator, node: exp.Expr) -> str:
+    operator = json_operator(node)
+    document = generator.sql(operator.document)
+    return json_text(document, operator.steps, unquoted=operator.unquoted)
 
 
 def _extreme(name: str) -> Writer:
@@ -473,6 +481,8 @@ class FragmentGenerator(SQLiteGenerator):
         exp.CurrentTime: lambda *_: "time('now', 'localtime')",
         exp.CurrentTimestamp: lambda *_: _NOW,
         exp.Anonymous: _anonymous,
+        exp.JSONExtract: _json,
+        exp.JSONExtractScalar: _json,
         exp.UtcTimestamp: lambda *_: "datetime('now')",
         exp.Rand: lambda *_: "rand()",
         exp.Stddev: _call("std"),

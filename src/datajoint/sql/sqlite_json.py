@@ -124,6 +124,15 @@ def json_value(document: SQL, steps: Steps, type_: AttributeType) -> SQL:
     )
 
 
+def json_text(document: str, steps: Steps, *, unquoted: bool) -> str:
+    """Write the value at a path as its JSON, or as the text that it is."""
+    path = literal(path_text(steps))
+    raw = f"({document} -> {path})"
+    if not unquoted:
+        return raw
+    return f"CASE json_type({document}, {path}) WHEN 'text' THEN {document} ->> {path} ELSE {raw} END"
+
+
 def json_equals(document: SQL, other: str) -> SQL:
     """Write whether documents are equal, by a function that the backend registers."""
     return SQL("json_equals(", document, ", ", Param(other), ")")
