@@ -316,9 +316,7 @@ _PATH = re.compile(r"([a-z][a-z0-9_]*)\s*[.:\[]")
 _LARGEST_EXACT = 2**53
 
 
-def _has_value(
-    text: str, place: algebra.JsonValue, value: Any, dialect: Dialect
-) -> Condition:
+def _has_value(text: str, place: algebra.JsonValue, value: Any, dialect: Dialect) -> Condition:
     """Compare the value at a path; without a type, as what it is compared with."""
     if isinstance(as_expression(value), (Queryable, Universal)):
         raise DataJointError(f"`{text}` cannot be restricted by a query")

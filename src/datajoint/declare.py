@@ -25,6 +25,7 @@ from .grammar import (
 )
 from .heading import Attribute, Heading, Index
 from .sql.algebra import Stored
+from .sql.json_path import value_type
 from .types import Adapted, AttributeType, External
 from .utils import did_you_mean
 
@@ -324,9 +325,21 @@ def _check_index_item(item: IndexLine, text: str, attributes: dict[str, Attribut
         raise item.source.error(
             f"`{text}` is a path into a document, but `{name}` has type `{type_}`, not json", column
         )
+    if path:
+        _check_path_type(item, path.type, column)
     if not path and type_ and not type_.in_key_allowed:
         raise item.source.error(
             f"`{name}` of type `{type_}` cannot be in an index"
             + (f"; a path into it can, such as `{name}.key`" * (type_.category == "json")),
             column,
         )
+
+
+def _check_path_type(item: IndexLine, text: str, column: int) -> None:
+    """Check that values of a path can be converted to its type, and compared."""
+    try:
+        comparable = value_type(text).in_key_allowed
+    except DataJointError as error:
+        raise item.source.error(str(error), column) from None
+    if not comparable:
+        raise item.source.error(f"a value of type `{text}` cannot be in an index", column)

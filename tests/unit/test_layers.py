@@ -63,6 +63,7 @@ LAYERS = [
     "backends.postgresql_errors",
     "backends.postgresql",
     "backends.mysql_drivers",
+    "backends.mysql_paths",
     "backends.mysql",
     # session
     "codec",

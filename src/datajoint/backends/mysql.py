@@ -41,6 +41,7 @@ from ..types import AttributeType, Other, time_text
 from . import mysql_drivers as drivers
 from .base import Backend, Cursor
 from .catalog import assemble, is_readable, marked_type, names, references
+from .mysql_paths import index_clause, path_columns, path_of_column, path_of_expression
 
 SQL_MODE = (
     "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,STRICT_ALL_TABLES,"
@@ -290,10 +291,17 @@ class MySQLBackend(Backend):
         if not columns:
             return {}
         documents = self._documents(columns, schema, table)
+        paths = {
+            (table, name): path
+            for table, name, *_, extra, comment in columns
+            if (path := path_of_column(name, extra, comment)) is not None
+        }
+        # MariaDB, which indexes columns only, does not know this one.
+        expression = "NULL" if self._is_mariadb else "expression"
         indexes = self.execute(
-            "SELECT table_name, index_name, non_unique, column_name "
+            f"SELECT table_name, index_name, non_unique, column_name, {expression} "
             "FROM information_schema.statistics "
-            f"WHERE {where} AND index_name <> 'PRIMARY' AND column_name IS NOT NULL "
+            f"WHERE {where} AND index_name <> 'PRIMARY' "
             "ORDER BY table_name, non_unique, index_name, seq_in_index",
             values,
         ).fetchall()
@@ -312,8 +320,13 @@ class MySQLBackend(Backend):
             (
                 (table, _attribute(name, "json" if (table, name) in documents else type_, *rest))
                 for table, name, type_, *rest in columns
+                if (table, name) not in paths
             ),
-            ((table, index, not other, column) for table, index, other, column in indexes),
+            (
+                (table, index, not other, paths.get((table, column), column) or path)
+                for table, index, other, column, expression in indexes
+                if (path := column or path_of_expression(expression or ""))
+            ),
             (
                 (table, constraint, TableName(parent_schema, parent), child, key)
                 for table, constraint, parent_schema, parent, child, key in foreign_keys
@@ -353,7 +366,7 @@ class MySQLBackend(Backend):
     # -- tables -------------------------------------------------------------------------------
 
     def create_table(self, spec: TableSpec) -> None:
-        self._send(self._encoded(create_statement(spec)))
+        self._send(self._encoded(create_statement(spec, functional_keys=not self._is_mariadb)))
 
     def drop_table(self, name: TableName) -> None:
         table = DIALECT.table(name.schema, name.table)
@@ -491,11 +504,12 @@ _ERRORS: Mapping[int, type[DataJointError]] = {
 # -- definitions of tables ------------------------------------------------------------------------
 
 
-def create_statement(spec: TableSpec) -> str:
+def create_statement(spec: TableSpec, *, functional_keys: bool) -> str:
     """Write the statement that creates a table (storage formats 2.7)."""
     heading = spec.heading
     inherited = {name for foreign_key in spec.foreign_keys for name in foreign_key.child_attributes}
     clauses = [_column(a, a.name in inherited) for a in heading.all_attributes]
+    clauses += [] if functional_keys else path_columns(spec)
     clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
     clauses += [
         f"{_constraint(spec.name.table, number)}{references(DIALECT, foreign_key)} "
@@ -503,8 +517,7 @@ def create_statement(spec: TableSpec) -> str:
         for number, foreign_key in enumerate(spec.foreign_keys, start=1)
     ]
     clauses += [
-        f"{'UNIQUE ' if index.unique else ''}INDEX ({names(DIALECT, index.attributes)})"
-        for index in heading.secondary_indexes
+        index_clause(index, functional=functional_keys) for index in heading.secondary_indexes
     ]
     clauses += [
         f"UNIQUE INDEX ({quote(a.name)})"

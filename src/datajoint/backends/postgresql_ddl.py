@@ -16,7 +16,7 @@ from ..heading import Attribute
 from ..sql.postgresql import DIALECT
 from ..sql.postgresql_values import TEXT_COLLATION, TEXT_COLLATION_OPTIONS
 from ..sql.text import literal
-from .catalog import names, references
+from .catalog import index_terms, names, noted_terms, references
 
 #: Bytes in a name.
 NAME_SIZE = 63
@@ -94,8 +94,11 @@ def _indexes(spec: TableSpec, table: str) -> Iterator[str]:
     for index in spec.heading.secondary_indexes:
         name = _short(spec.name.table, f" {len(covered)}")
         unique = "UNIQUE " if index.unique else ""
-        columns = names(DIALECT, index.attributes)
-        yield f"CREATE {unique}INDEX {quote(name)} ON {table} ({columns})"
+        terms = index_terms(DIALECT, index.attributes)
+        yield f"CREATE {unique}INDEX {quote(name)} ON {table} ({terms})"
+        noted = noted_terms(index.attributes)
+        if noted:
+            yield f"COMMENT ON INDEX {DIALECT.table(spec.name.schema, name)} IS {literal(noted)}"
         covered.append(index.attributes)
     for foreign_key in spec.foreign_keys:
         attributes = foreign_key.child_attributes

@@ -35,7 +35,15 @@ from ..sql.sqlite import DIALECT
 from ..sql.statements import Insert
 from ..sql.text import literal
 from .base import Backend
-from .catalog import assemble, marked_type, names, references
+from .catalog import (
+    SEPARATOR,
+    assemble,
+    index_terms,
+    marked_type,
+    names,
+    noted_terms,
+    references,
+)
 from .sqlite_functions import register
 
 _METADATA = """
@@ -244,7 +252,7 @@ class SQLiteBackend(Backend):
         if not attributes:
             return {}
         indexes = self.execute(
-            'SELECT t.name, i.name, i."unique", c.name '
+            'SELECT t.name, i.name, i."unique", c.seqno, c.name '
             + tables.format("pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c")
             + " AND i.origin <> 'pk' AND substr(i.name, -length(?)) <> ?"
             " ORDER BY t.name, i.seq DESC, c.seqno",
@@ -260,7 +268,10 @@ class SQLiteBackend(Backend):
         specs = assemble(
             schema,
             ((name[size:], _attribute(*rest)) for name, *rest, _ in attributes),
-            ((name[size:], index, bool(unique), c) for name, index, unique, c in indexes),
+            (
+                (name[size:], index, bool(unique), c or _noted_term(index, number))
+                for name, index, unique, number, c in indexes
+            ),
             (
                 (name[size:], str(number), TableName(*_split(parent)), child, key)
                 for name, number, parent, child, key in foreign_keys
@@ -383,9 +394,17 @@ def _default(attribute: Attribute) -> str:
     return f" DEFAULT {literal(DIALECT.encode(unquote(default), type_))}"
 
 
-def _index(table: str, name: str, attributes: Iterable[str], unique: bool) -> str:
+def _index(table: str, name: str, attributes: Sequence[str], unique: bool) -> str:
     unique_ = "UNIQUE " if unique else ""
-    return f"CREATE {unique_}INDEX {quote(name)} ON {table} ({names(DIALECT, attributes)})"
+    noted = noted_terms(attributes)
+    name = f"{name} ({noted})" if noted else name
+    return f"CREATE {unique_}INDEX {quote(name)} ON {table} ({index_terms(DIALECT, attributes)})"
+
+
+def _noted_term(index: str, number: int) -> str:
+    """Read what is indexed by an expression, which the name of the index tells."""
+    terms = index.partition(" (")[2].removesuffix(")").split(SEPARATOR)
+    return terms[number] if number < len(terms) else "(expression)"
 
 
 def _stored_type(attribute: Attribute) -> str:
@@ -445,7 +464,9 @@ def _constraint_error(code: int, text: str) -> DataJointError:
         apsw.SQLITE_CONSTRAINT_UNIQUE,
         apsw.SQLITE_CONSTRAINT_ROWID,
     ):
-        return DuplicateError(f"Duplicate entry for {_table_of(detail)}")
+        index = re.fullmatch(r"index '(.+)\.(.+?) \d+ \((.*)\)'", detail)  # of an expression
+        what = f"`{index[3]}` of `{index[1]}`.`{index[2]}`" if index else _table_of(detail)
+        return DuplicateError(f"Duplicate entry for {what}")
     if code == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:
         return IntegrityError(
             "A foreign key fails: an entity refers to one that does not exist, or one that is "

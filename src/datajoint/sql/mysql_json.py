@@ -53,15 +53,42 @@ def _year(type_: AttributeType) -> str:
     return f"CAST({_number(value, f'{value} = 0 OR {value} BETWEEN 1901 AND 2155')} AS SIGNED)"
 
 
-def _moment(kind: str, pattern: str) -> Callable[[Any], str]:
-    def write(type_: Any) -> str:
-        digits = f"({type_.digits})" if getattr(type_, "digits", 0) else ""
-        return (
-            f"CASE WHEN JSON_TYPE({{value}}) = 'STRING' AND {{text}} REGEXP '{pattern}' "
-            f"THEN CAST({{text}} AS {kind}{digits}) END"
-        )
+# Dates are made of numbers, by functions that depend on no setting of the session, so that they
+# can be indexed. A day that its month does not have falls into the next one.
 
-    return write
+_DAY = (
+    "(DATE '2000-01-01' + INTERVAL CAST(SUBSTR({text}, 1, 4) AS SIGNED) - 2000 YEAR "
+    "+ INTERVAL CAST(SUBSTR({text}, 6, 2) AS SIGNED) - 1 MONTH "
+    "+ INTERVAL CAST(SUBSTR({text}, 9, 2) AS SIGNED) - 1 DAY)"
+)
+
+
+def _clock(start: int, digits: int) -> str:
+    size = 3 + digits if digits else 2
+    return (
+        f"MAKETIME(CAST(SUBSTR({{text}}, {start}, 2) AS SIGNED), "
+        f"CAST(SUBSTR({{text}}, {start + 3}, 2) AS SIGNED), "
+        f"CAST(SUBSTR({{text}}, {start + 6}, {size}) AS DECIMAL({2 + digits},{digits})))"
+    )
+
+
+def _if_written_as(pattern: str, result: str) -> str:
+    return (
+        f"CASE WHEN JSON_TYPE({{value}}) = 'STRING' AND {{text}} REGEXP '{pattern}' "
+        f"THEN {result} END"
+    )
+
+
+def _if_moment(result: str) -> str:
+    month = "CAST(SUBSTR({text}, 6, 2) AS SIGNED)"
+    return _if_written_as(MOMENT, f"CASE WHEN MONTH({_DAY}) = {month} THEN {result} END")
+
+
+def _datetime(type_: Any) -> str:
+    clock = (
+        f"CASE WHEN LENGTH({{text}}) > 10 THEN {_clock(12, type_.digits)} ELSE TIME '00:00:00' END"
+    )
+    return _if_moment(f"TIMESTAMP({_DAY}, {clock})")
 
 
 _TEMPLATES: Mapping[str, Callable[[Any], str]] = {
@@ -70,9 +97,9 @@ _TEMPLATES: Mapping[str, Callable[[Any], str]] = {
     "float": lambda type_: _number("({text} + 0e0)"),
     "decimal": _decimal,
     "year": _year,
-    "date": _moment("DATE", MOMENT),
-    "datetime": _moment("DATETIME", MOMENT),
-    "time": _moment("TIME", CLOCK),
+    "date": lambda type_: _if_moment(_DAY),
+    "datetime": _datetime,
+    "time": lambda type_: _if_written_as(CLOCK, _clock(1, type_.digits)),
     "json": lambda type_: "CASE WHEN JSON_TYPE({value}) <> 'NULL' THEN {value} END",
 }
 

@@ -86,8 +86,7 @@ _TEMPLATES: Mapping[str, Callable[[Any], str]] = {
     "string": _string,
     "integer": _integer,
     "float": lambda type_: (
-        f"CASE {_BOOLEAN} WHEN {{text}} ~ '{NUMBER}' "
-        "THEN CAST({double} AS double precision) END"
+        f"CASE {_BOOLEAN} WHEN {{text}} ~ '{NUMBER}' THEN CAST({{double}} AS double precision) END"
     ),
     "decimal": _decimal,
     "year": lambda type_: _number(

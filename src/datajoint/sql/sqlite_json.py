@@ -130,7 +130,9 @@ def json_text(document: str, steps: Steps, *, unquoted: bool) -> str:
     raw = f"({document} -> {path})"
     if not unquoted:
         return raw
-    return f"CASE json_type({document}, {path}) WHEN 'text' THEN {document} ->> {path} ELSE {raw} END"
+    return (
+        f"CASE json_type({document}, {path}) WHEN 'text' THEN {document} ->> {path} ELSE {raw} END"
+    )
 
 
 def json_equals(document: SQL, other: str) -> SQL:
