@@ -301,8 +301,8 @@ def json_place(heading: Heading, text: str) -> algebra.JsonValue | None:
         )
     if path is None:
         raise DataJointError(
-            f"`{text}` is no path into the documents of `{name[1]}`: write keys after dots, positions "
-            f"between brackets and a type after a colon, as in `{name[1]}.key[0]:unsigned`"
+            f"`{text}` is no path into the documents of `{name[1]}`: write keys after dots, "
+            f"positions in brackets and a type after a colon, as in `{name[1]}.key[0]:unsigned`"
         )
     try:
         return algebra.JsonValue(name[1], path.steps, value_type(path.type))

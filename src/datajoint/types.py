@@ -439,8 +439,8 @@ class Json(AttributeType):
             raise ValueError(
                 "is no JSON document: it contains half of a surrogate pair, which is no text"
             ) from None
-        except ValueError as error:
-            raise ValueError(f"is no JSON document ({error})") from None
+        except ValueError:
+            raise ValueError(f"is no JSON document: {_fault(value)}") from None
         except (TypeError, RecursionError) as error:
             raise ValueError(
                 f"is no JSON document: {str(error)[:1].lower()}{str(error)[1:]}"
@@ -448,6 +448,15 @@ class Json(AttributeType):
         if _NUL.search(text):
             raise ValueError("contains a NUL character, which not every database can hold")
         return _NUMBER_OR_STRING.sub(_without_exponent, text) if _EXPONENT.search(text) else text
+
+
+def _fault(value: Any) -> str:
+    """Say what is wrong with a value of which all parts are of types that JSON has."""
+    try:
+        json.dumps(value)
+    except ValueError:
+        return "it contains itself"
+    return "it contains a number that is not finite"
 
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")

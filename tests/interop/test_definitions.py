@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from datajoint.errors import DataJointError
-
 from .conftest import Pair, Sql
 from .sides import Here, Incumbent, IncumbentError, Side
 
@@ -556,9 +554,8 @@ def test_names_of_63_characters(assert_same_tables: SameTables) -> None:
     assert_same_tables(TABLES["62 characters"].replace("Abb", "Abbb"))
 
 
-@pytest.mark.xfail(reason="attach and json come later", raises=DataJointError)
 @pytest.mark.parametrize("type_", ["attach", "json"])
-def test_types_to_come(assert_same_tables: SameTables, type_: str) -> None:
+def test_attachments_and_documents(assert_same_tables: SameTables, type_: str) -> None:
     assert_same_tables(attributes(f"a : {type_}", f"b = null : {type_}  # with a comment"))
 
 

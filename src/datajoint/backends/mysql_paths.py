@@ -19,7 +19,8 @@ from ..sql.text import SQL, literal
 #: Characters of a text that are indexed; a longer one has no value there.
 _TEXT = "char(512)"
 _EXPRESSION = re.compile(
-    r"json_value\(`((?:[^`]|``)+)`,\s*_utf8mb4\\?'\$(.*?)\\?'(?:\s+returning\s+(.*?))?\)",
+    r"""\(?json_value\(`((?:[^`]|``)+)`,\s*_utf8mb4\\?'\$(.*?)\\?'"""
+    r"(?:\s+returning\s+([a-z]+(?:\(\d+(?:,\d+)?\))?)[\w\s]*)?\)\)?",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -74,11 +75,9 @@ def path_of_column(name: str, extra: str, comment: str) -> str | None:
 
 def path_of_expression(expression: str) -> str | None:
     """Read the path of an expression that MySQL indexes; None when it is no path."""
-    match = _EXPRESSION.fullmatch(expression.strip("() ") + ")")
+    match = _EXPRESSION.fullmatch(expression)
     if match is None:
         return None
     attribute, steps, type_ = match.groups()
-    path = parse_json_path(
-        attribute.replace("``", "`") + steps.replace('"', "") + (f":{type_}" if type_ else "")
-    )
+    path = parse_json_path(attribute + steps + (f":{type_}" if type_ else ""))
     return None if path is None else str(path)

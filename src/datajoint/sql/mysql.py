@@ -1,4 +1,4 @@
-"""The SQL of MySQL and MariaDB: how types are stored. Fragments go through as they are, but for ``->``.
+"""The SQL of MySQL and MariaDB: how types are stored. Fragments go through as they are, but ``->``.
 
 Storage formats 2 and 3.
 """
