@@ -257,7 +257,10 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
     try:
         if isinstance(type_, Decimal) and not type_.holds(value):
             return algebra.Constant(False)
-        return algebra.Equal(name, type_.stored, dialect.encode(value, type_))
+        encoded = dialect.encode(value, type_)
+        if attribute.json:
+            return algebra.HasValue(algebra.JsonValue(name, (), DOCUMENT), encoded)
+        return algebra.Equal(name, type_.stored, encoded)
     except NotAdmitted:
         return algebra.Constant(False)
     except ValueError as error:

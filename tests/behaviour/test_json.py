@@ -495,6 +495,52 @@ def test_projection_by_path_of_what_is_no_attribute(Car):
     assert Car.proj(x="car.owner_id").heading["x"].json is False
 
 
+@pytest.mark.parametrize(
+    ("value", "path", "expected"),
+    [
+        (2**63 - 1, "car:signed", 2**63 - 1),
+        (-(2**63), "car:signed", -(2**63)),
+        (2**63, "car:signed", None),
+        (2**53 + 1, "car:unsigned", 2**53 + 1),
+        (str(2**53 + 1), "car:unsigned", 2**53 + 1),
+        (-1, "car:unsigned", None),
+        (0.5, "car:signed", 1),
+        (-0.5, "car:signed", -1),
+        ("1e3", "car:signed", 1000),
+        (1e300, "car:signed", None),
+        ("007", "car:signed", None),
+        ("0x10", "car:signed", None),
+        ("", "car:signed", None),
+        ("-1.5e1", "car:double", -15.0),
+        ("Infinity", "car:double", None),
+        ("nan", "car:double", None),
+        (999.995, "car:decimal(5,2)", None),
+        ("999.99", "car:decimal(5,2)", Decimal("999.99")),
+        (1900, "car:year", None),
+        (2155, "car:year", 2155),
+        ("2020-13-01", "car:date", None),
+        ("2020-1-1", "car:date", None),
+        ("0001-01-01", "car:date", dt.date(1, 1, 1)),
+        ("9999-12-31", "car:date", dt.date(9999, 12, 31)),
+        ("now", "car:date", None),
+        ("2020-01-01 24:00:00", "car:datetime", None),
+        ("2020-01-01 12:00", "car:datetime", None),
+        ("2020-01-01T23:59:59.999999", "car:datetime", dt.datetime(2020, 1, 1, 23, 59, 59)),
+        ("2020-01-01T23:59:59.1234567", "car:datetime", None),
+        ("23:59:59", "car:time", dt.timedelta(hours=23, minutes=59, seconds=59)),
+        (20200101, "car:date", None),
+        (True, "car:date", None),
+        ([], "car:signed", None),
+        ({"a": 1}, "car:double", None),
+    ],
+)
+def test_conversions(Car, value, path, expected):
+    Car.insert1((10, {"x": value}, 0))
+    attribute, _, type_ = path.partition(":")
+    found = (Car & {"id": 10}).proj(x=f"{attribute}.x:{type_}").fetch1("x")
+    assert (type(found), found) == (type(expected), expected)
+
+
 # -- operators in fragments -------------------------------------------------------------------
 
 

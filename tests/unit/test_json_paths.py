@@ -119,10 +119,13 @@ def test_fill():
     ("fragment", "text"),
     [
         ("j->'$.a' > 5", "JSON_EXTRACT(`j`, '$.a') > 5"),
-        ('j ->> "$.a" = 5', 'CONVERT(JSON_UNQUOTE(JSON_EXTRACT(`j`, "$.a")) USING utf8mb4) = 5'),
+        (
+            'j ->> "$.a" = 5',
+            '(JSON_UNQUOTE(JSON_EXTRACT(`j`, "$.a")) COLLATE utf8mb4_general_ci) = 5',
+        ),
         (
             "j->>'$.a' = '->>'",
-            "CONVERT(JSON_UNQUOTE(JSON_EXTRACT(`j`, '$.a')) USING utf8mb4) = '->>'",
+            "(JSON_UNQUOTE(JSON_EXTRACT(`j`, '$.a')) COLLATE utf8mb4_general_ci) = '->>'",
         ),
         ("a = '->' and b", "`a` = '->' and `b`"),
         (

@@ -15,9 +15,11 @@ from .text import SQL, Param, fill, literal
 
 # In the templates, {value} is the value as a document, {text} the text that it is.
 
+#: Texts of documents compare exactly, unless told otherwise.
+_COLLATE = "COLLATE utf8mb4_general_ci"
 _TEXT = (
     "CASE WHEN JSON_TYPE({value}) NOT IN ('ARRAY', 'OBJECT', 'NULL') "
-    "THEN CONVERT({text} USING utf8mb4) END"
+    f"THEN {{text}} {_COLLATE} END"
 )
 _EXACT = "CAST({text} AS DECIMAL(65,30))"
 
@@ -154,6 +156,6 @@ def without_arrows(template: Template) -> Template:
             if arrow.strip() == "->":
                 parts[i : i + 3] = "JSON_EXTRACT(", document, ", ", path, ")"
             elif arrow.strip() == "->>":
-                text = "CONVERT(JSON_UNQUOTE(JSON_EXTRACT("
-                parts[i : i + 3] = text, document, ", ", path, ")) USING utf8mb4)"
+                text = "(JSON_UNQUOTE(JSON_EXTRACT("
+                parts[i : i + 3] = text, document, ", ", path, f")) {_COLLATE})"
     return tuple(parts)

@@ -16,34 +16,29 @@ _TEXT = (
     "CASE WHEN {type} = 'text' THEN {text} "
     "WHEN {type} IN ('integer', 'real', 'true', 'false') THEN {raw} END"
 )
-_DOUBLE = (
-    "CASE WHEN {type} IN ('integer', 'real') THEN CAST({raw} AS REAL) "
+#: An integer where SQLite has it as one, else a number of double precision.
+_NUMBER = (
+    "CASE WHEN {type} IN ('integer', 'real') THEN {text} "
     "WHEN {type} IN ('true', 'false') THEN {type} = 'true' "
     "WHEN {type} = 'text' THEN CASE WHEN json_valid({text}) "
-    "THEN CASE WHEN json_type({text}) IN ('integer', 'real') THEN CAST({text} AS REAL) END END END"
+    "THEN CASE WHEN json_type({text}) IN ('integer', 'real') THEN {text} ->> '$' END END END"
 )
-_IS_INTEGER = (
-    "CASE WHEN {type} = 'text' AND json_valid({text}) THEN json_type({text}) ELSE {type} END"
-    " = 'integer'"
+_ROUNDED = (
+    f"CASE WHEN typeof({_NUMBER}) = 'integer' THEN {_NUMBER} "
+    f"WHEN abs({_NUMBER}) < 9.2e18 THEN CAST(round({_NUMBER}) AS INTEGER) END"
 )
-_DIGITS = "CASE WHEN {type} = 'text' THEN {text} ELSE {raw} END"
 _DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 _SECOND = "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
 
 
 def _integer(type_: Integer) -> str:
-    low, high = type_.low, min(type_.high, 2**63 - 1)
-    # Integers with all their digits, as far as SQLite has them, and others rounded.
-    exact = f"WHEN {_IS_INTEGER} AND abs({_DOUBLE}) < 9e18 THEN CAST({_DIGITS} AS INTEGER)"
-    value = f"CASE {exact} ELSE round({_DOUBLE}) END"
-    fits = f"abs({_DOUBLE}) < 9.3e18 AND {value} BETWEEN {low} AND {high}"
-    return f"CASE WHEN {fits} THEN CAST({value} AS INTEGER) END"
+    high = min(type_.high, 2**63 - 1)
+    return f"CASE WHEN {_ROUNDED} BETWEEN {type_.low} AND {high} THEN {_ROUNDED} END"
 
 
 def _decimal(type_: Decimal) -> str:
-    value = f"round({_DOUBLE}, {type_.scale})"
-    limit = f"1e{type_.precision - type_.scale}"
-    return f"CASE WHEN abs({value}) < {limit} THEN {value} END"
+    value = f"round({_NUMBER}, {type_.scale})"
+    return f"CASE WHEN abs({value}) < 1e{type_.precision - type_.scale} THEN {value} END"
 
 
 def _string(type_: String) -> str:
@@ -96,14 +91,13 @@ def _time(type_: Any) -> str:
 
 
 def _year(type_: AttributeType) -> str:
-    value = f"CAST(round({_DOUBLE}) AS INTEGER)"
-    return f"CASE WHEN {value} = 0 OR {value} BETWEEN 1901 AND 2155 THEN {value} END"
+    return f"CASE WHEN {_ROUNDED} = 0 OR {_ROUNDED} BETWEEN 1901 AND 2155 THEN {_ROUNDED} END"
 
 
 _TEMPLATES: Mapping[str, Callable[[Any], str]] = {
     "string": _string,
     "integer": _integer,
-    "float": lambda type_: _DOUBLE,
+    "float": lambda type_: f"CAST({_NUMBER} AS REAL)",
     "decimal": _decimal,
     "year": _year,
     "date": lambda type_: _if_moment("substr({text}, 1, 10)"),
