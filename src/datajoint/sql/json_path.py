@@ -53,8 +53,8 @@ def value_type(text: str) -> AttributeType:
     name, arguments = re.fullmatch(r"([a-z]*)\s*(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     if name not in _TYPES:
         raise DataJointError(
-            f"a value of a document cannot be converted to `{text}`{did_you_mean(name, _TYPES)}; "
-            f"the types are {', '.join(_TYPES)}"
+            f"a value of a document cannot be converted to `{text}`{did_you_mean(name, _TYPES)}"
+            f" (the types are: {', '.join(_TYPES)})"
         )
     return parse_type(_TYPES[name] + arguments)
 
