@@ -16,7 +16,7 @@ from typing import Any
 
 from .declare import SINGLETON, ForeignKey, TableSpec
 from .errors import DataJointError
-from .grammar import unquote
+from .grammar import parse_json_path, unquote
 from .heading import Attribute, Heading, Index
 from .types import (
     Adapted,
@@ -397,7 +397,14 @@ def _kept_foreign_keys(old: TableSpec, attributes: Iterable[Attribute]) -> list[
 
 
 def _renamed_index(index: Index, formerly: Mapping[str, str]) -> Index:
-    return replace(index, attributes=tuple(formerly.get(name, name) for name in index.attributes))
+    return replace(index, attributes=tuple(_renamed_item(i, formerly) for i in index.attributes))
+
+
+def _renamed_item(text: str, formerly: Mapping[str, str]) -> str:
+    path = parse_json_path(text)
+    if path is None:
+        return formerly.get(text, text)
+    return str(replace(path, attribute=formerly.get(path.attribute, path.attribute)))
 
 
 def _indexes(

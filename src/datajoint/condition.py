@@ -5,14 +5,16 @@ Manual 8.6; ``Top`` as in DataJoint 0.14.
 
 from __future__ import annotations
 
+import numbers
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .errors import DataJointError
+from .grammar import parse_json_path
 from .heading import Heading
 from .logging import logger
 from .settings import config
@@ -20,7 +22,8 @@ from .sql import algebra
 from .sql.algebra import Condition, Relation
 from .sql.dialect import Dialect
 from .sql.fragment import Fragment, parse_fragment
-from .types import Adapted, Decimal, NotAdmitted, is_nan
+from .sql.json_path import DOCUMENT, NUMERIC, TEXT, value_type
+from .types import Adapted, AttributeType, Decimal, NotAdmitted, is_nan
 
 
 class AndList(list[Any]):
@@ -203,12 +206,18 @@ def _written(heading: Heading, text: str) -> Condition:
 
 
 def _from_mapping(heading: Heading, mapping: Mapping[str, Any], dialect: Dialect) -> Condition:
-    unknown = [str(name) for name in mapping if name not in heading]
+    places = {name: json_place(heading, str(name)) for name in mapping if name not in heading}
+    unknown = [str(name) for name, place in places.items() if place is None]
     if unknown:
         _report_unknown(heading, unknown)
-    return _all_of(
-        _equal(heading, name, value, dialect) for name, value in mapping.items() if name in heading
-    )
+    conditions = []
+    for name, value in mapping.items():
+        place = places.get(name)
+        if place is not None:
+            conditions.append(_has_value(str(name), place, value, dialect))
+        elif name in heading:
+            conditions.append(_equal(heading, name, value, dialect))
+    return _all_of(conditions)
 
 
 def _report_unknown(heading: Heading, unknown: list[str]) -> None:
@@ -222,6 +231,10 @@ def _report_unknown(heading: Heading, unknown: list[str]) -> None:
 
 
 def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Condition:
+    attribute = heading[name]
+    if attribute.json and attribute.adapter is None:
+        document = algebra.JsonValue(name, (), DOCUMENT)
+        return _has_value(name, document, value, dialect)
     value = as_expression(value)
     if isinstance(value, (Queryable, Universal)):
         raise DataJointError(f"Attribute `{name}` cannot be restricted by a query; restrict by it")
@@ -245,7 +258,10 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
     try:
         if isinstance(type_, Decimal) and not type_.holds(value):
             return algebra.Constant(False)
-        return algebra.Equal(name, type_.stored, dialect.encode(value, type_))
+        encoded = dialect.encode(value, type_)
+        if attribute.json:
+            return algebra.HasValue(algebra.JsonValue(name, (), DOCUMENT), encoded)
+        return algebra.Equal(name, type_.stored, encoded)
     except NotAdmitted:
         return algebra.Constant(False)
     except ValueError as error:
@@ -254,6 +270,91 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
         raise DataJointError(
             f"Attribute `{name}` of type `{type_}` cannot be compared with {value!r}, which {error}"
         ) from None
+
+
+# -- documents ------------------------------------------------------------------------------------
+
+
+def json_place(heading: Heading, text: str) -> algebra.JsonValue | None:
+    """Read a path into the documents of a json attribute; None when a text is no such path.
+
+    Parameters
+    ----------
+    heading : Heading
+    text : str
+        As ``attribute.key[0].key:type``.
+
+    Raises
+    ------
+    DataJointError
+        When the attribute before the path is not of type json, or the path or the type after it
+        is not valid.
+    """
+    name = _PATH.match(text)
+    if name is None or name[1] not in heading:
+        return None
+    path = parse_json_path(text)
+    if not heading[name[1]].json:
+        if path is None or any(step in heading for step in path.steps):  # table.attribute
+            return None
+        documents = [a.name for a in heading.attributes.values() if a.json]
+        raise DataJointError(
+            f"`{text}` is a path into a document, but `{name[1]}` has type "
+            f"`{heading[name[1]].type}`, not json"
+            + (f" (of type json: {', '.join(documents)})" if documents else "")
+        )
+    if path is None:
+        raise DataJointError(
+            f"`{text}` is no path into the documents of `{name[1]}`: write keys after dots, "
+            f"positions in brackets and a type after a colon, as in `{name[1]}.key[0]:unsigned`"
+        )
+    try:
+        return algebra.JsonValue(name[1], path.steps, value_type(path.type))
+    except DataJointError as error:
+        raise DataJointError(f"`{text}`: {error}") from None
+
+
+#: An attribute and the beginning of a path into it.
+_PATH = re.compile(r"([a-z][a-z0-9_]*)\s*[.:\[]")
+#: Up to here, all integers are numbers of double precision as well.
+_LARGEST_EXACT = 2**53
+
+
+def _has_value(text: str, place: algebra.JsonValue, value: Any, dialect: Dialect) -> Condition:
+    """Compare the value at a path; without a type, as what it is compared with."""
+    if isinstance(as_expression(value), (Queryable, Universal)):
+        raise DataJointError(f"`{text}` cannot be restricted by a query")
+    if isinstance(value, np.generic):
+        value = value.item()
+    if place.type is TEXT:
+        place = replace(place, type=_type_for(value))
+    type_ = place.type
+    is_document = type_.category == "json"
+    if isinstance(value, (set, frozenset) if is_document else (list, tuple, set, frozenset)):
+        return _any(_has_value(text, place, member, dialect) for member in value)
+    if value is None or value is np.ma.masked or is_nan(value):
+        return algebra.HasValue(place, None)
+    if type_.category == "integer" and isinstance(value, float) and value % 1:
+        return algebra.Constant(False)
+    try:
+        if isinstance(type_, Decimal):
+            return algebra.HasValue(place, float(type_.encode(value)))
+        encoded = type_.encode(value) if is_document else dialect.encode(value, type_)
+        return algebra.HasValue(place, encoded)
+    except NotAdmitted:
+        return algebra.Constant(False)
+    except ValueError as error:
+        raise DataJointError(f"`{text}` cannot be compared with {value!r}, which {error}") from None
+
+
+def _type_for(value: Any) -> AttributeType:
+    """Choose what the value at a path is converted to, to be compared with another."""
+    if value is None or isinstance(value, (bool, dict, list, tuple)) or is_nan(value):
+        return DOCUMENT
+    if isinstance(value, numbers.Number):
+        exact = not isinstance(value, int) or abs(value) <= _LARGEST_EXACT
+        return NUMERIC if exact else DOCUMENT
+    return TEXT
 
 
 def _plain_value(value: Any) -> Any:
@@ -355,6 +456,8 @@ def make_order(
             terms += [algebra.Ordering(name, descending) for name in heading.primary_key]
         elif by in heading:
             terms.append(algebra.Ordering(by, descending))
+        elif place := json_place(heading, by):
+            terms.append(algebra.Ordering(place, descending))
         else:
             fragment = fragment_of(heading, match["by"], "order")
             terms.append(algebra.Ordering(algebra.Computed(fragment, heading.types), descending))

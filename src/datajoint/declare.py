@@ -25,6 +25,7 @@ from .grammar import (
 )
 from .heading import Attribute, Heading, Index
 from .sql.algebra import Stored
+from .sql.json_path import value_type
 from .types import Adapted, AttributeType, External
 from .utils import did_you_mean
 
@@ -353,7 +354,18 @@ def _index_fault(text: str, attributes: dict[str, Attribute]) -> str:
     type_ = attributes[name].stored_type
     if path and not (type_ and type_.category == "json"):
         return f"`{text}` is a path into a document, but `{name}` has type `{type_}`, not json"
-    if not path and type_ and not type_.in_key_allowed:
+    if path:
+        return _path_fault(path.type)
+    if type_ and not type_.in_key_allowed:
         hint = f"; a path into it can, such as `{name}.key`" if type_.category == "json" else ""
         return f"`{name}` of type `{type_}` cannot be in an index{hint}"
     return ""
+
+
+def _path_fault(text: str) -> str:
+    """Say why values of a path cannot be converted to its type and compared; "" if they can."""
+    try:
+        comparable = value_type(text).in_key_allowed
+    except DataJointError as error:
+        return str(error)
+    return "" if comparable else f"a value of type `{text}` cannot be in an index"

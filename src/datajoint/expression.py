@@ -509,7 +509,12 @@ class Union(QueryExpression):
 def _check_grouped(columns: Iterable[tuple[str, algebra.Column]], given: frozenset[str]) -> None:
     """Refuse an attribute of what is aggregated that stands outside of an aggregating function."""
     for new, column in columns:
-        bare = frozenset() if isinstance(column, str) else column.fragment.bare - given
+        if isinstance(column, algebra.JsonValue) and column.attribute not in given:
+            raise DataJointError(
+                f"aggr: `{new}` is a path into the attribute `{column.attribute}`, which has many "
+                "values for each entity; compute it before, by `proj`, and aggregate that"
+            )
+        bare = column.fragment.bare - given if isinstance(column, algebra.Computed) else frozenset()
         if isinstance(column, algebra.Computed) and bare:
             name = min(bare)
             raise DataJointError(

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import EllipsisType
 
-from .condition import fragment_of
+from .condition import fragment_of, json_place
 from .errors import DataJointError
 from .heading import Attribute, Heading
 from .sql import algebra
+from .types import AttributeType
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
@@ -67,9 +68,8 @@ def project(
             columns.append((new, name))
             result.append(replace(attribute, name=new))
     for new, text in computed.items():
-        fragment = fragment_of(namespace, text, f"computation of `{new}` by")
-        columns.append((new, algebra.Computed(fragment, namespace.types)))
-        type_ = fragment.result_type(namespace.types)
+        column, type_ = _computed(namespace, new, text)
+        columns.append((new, column))
         result.append(
             Attribute(new, type_, nullable=True, comment="calculated attribute", expression=text)
         )
@@ -80,6 +80,17 @@ def project(
                 f"Two attributes of the projection would be named `{name}`; choose another name"
             )
     return tuple(columns), heading.derived(result)
+
+
+def _computed(
+    namespace: Heading, new: str, text: str
+) -> tuple[algebra.Column, AttributeType | None]:
+    """Make the column of a computation, which may be a path into a document, and its type."""
+    place = json_place(namespace, text.strip())
+    if place is not None:
+        return place, place.type
+    fragment = fragment_of(namespace, text, f"computation of `{new}` by")
+    return algebra.Computed(fragment, namespace.types), fragment.result_type(namespace.types)
 
 
 class _Selected:

@@ -459,7 +459,12 @@ class Table(QueryExpression):
                 f"Cannot insert into {self.name}: without a primary key it has at most one entity. "
                 "Set replace=True to replace it"
             )
-        unique = (index.attributes for index in heading.secondary_indexes if index.unique)
+        # That a path into a document has a value already, the error of the database tells.
+        unique = (
+            index.attributes
+            for index in heading.secondary_indexes
+            if index.unique and heading.attributes.keys() >= set(index.attributes)
+        )
         for names in (primary, *unique) if mode == "insert" else unique:
             keys = [tuple(row.get(name) for name in names) for row in rows]
             keys = [key for key in keys if None not in key]
@@ -480,7 +485,7 @@ class Table(QueryExpression):
                     return found.suggest(advice) if names == primary else found
                 given.add(_folded(key))
         # It was given far before, and the rows given there are undone.
-        return DuplicateError(f"Cannot insert into {self.name}", *error.args)
+        return DuplicateError(f"Cannot insert into {self.name}: {error}")
 
     def _explain_missing_parent(
         self, chunk: list[EncodedRow], error: IntegrityError, action: str = "insert into"

@@ -433,13 +433,44 @@ class Json(AttributeType):
 
     def encode(self, value: Any) -> str:
         try:
-            return json.dumps(value, allow_nan=False)
-        except ValueError as error:
-            raise ValueError(f"is no JSON document ({error})") from None
-        except TypeError as error:
+            text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                "is no JSON document: it contains half of a surrogate pair, which is no text"
+            ) from None
+        except ValueError:
+            raise ValueError(f"is no JSON document: {_fault(value)}") from None
+        except (TypeError, RecursionError) as error:
             raise ValueError(
                 f"is no JSON document: {str(error)[:1].lower()}{str(error)[1:]}"
             ) from None
+        if _NUL.search(text):
+            raise ValueError("contains a NUL character, which not every database can hold")
+        return _NUMBER_OR_STRING.sub(_without_exponent, text) if _EXPONENT.search(text) else text
+
+
+def _fault(value: Any) -> str:
+    """Say what is wrong with a value of which all parts are of types that JSON has."""
+    try:
+        json.dumps(value)
+    except ValueError:
+        return "it contains itself"
+    return "it contains a number that is not finite"
+
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_EXPONENT = re.compile(r"\de[-+]\d")
+_NUMBER_OR_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.]*e[-+]\d+')
+
+
+def _without_exponent(match: re.Match[str]) -> str:
+    """Write a number with all its digits, so that it stays no integer on every database."""
+    text = match[0]
+    if text[0] == '"':
+        return text
+    digits = format(decimal.Decimal(text), "f")
+    return digits if "." in digits else f"{digits}.0"
 
 
 @dataclass(frozen=True)

@@ -422,6 +422,25 @@ def test_types_to_come_do_not_hinder(
     assert here.value(f"({free} & 'sample_id = 1').delete()") == 1
 
 
+def test_documents_are_text_to_the_incumbent(
+    here: Here, incumbent: Incumbent, schema_name: str
+) -> None:
+    """On MariaDB, which keeps documents as text; the columns behind indexes are hidden from it."""
+    table = TABLE.replace("    other =", "    index (value.a[0]:unsigned)\n    other =")
+    here.run(table, name=schema_name, type_="json")
+    here.run("Sample.insert1(dict(sample_id=1, value={'a': [1.5, None, 'é']}))")
+    free = f"dj.FreeTable(dj.conn(), '`{schema_name}`.`sample`')"
+    assert incumbent.value(f"{free}.heading.names") == ["sample_id", "value", "other"]
+    assert incumbent.value(f"{free}.fetch(as_dict=True)") == [
+        {"sample_id": 1, "value": '{"a": [1.5, null, "é"]}', "other": None}
+    ]
+    incumbent.run(f"{free}.insert1(dict(sample_id=2))")
+    assert here.value("Sample.fetch('value', order_by='sample_id').tolist()") == [
+        {"a": [1.5, None, "é"]},
+        None,
+    ]
+
+
 # -- wanted differences -------------------------------------------------------------------------
 
 

@@ -461,8 +461,8 @@ def test_adapted_types():
 
 
 def test_indexes_into_documents():
-    child = resolved("a : int\n---\nb : json\nc : <document>\nindex (b.x[0]:int, a, c . y)")
-    assert child.heading.secondary_indexes == (Index(("b.x[0]:int", "a", "c.y")),)
+    child = resolved("a : int\n---\nb : json\nc : <document>\nindex (b.x[0]:signed, a, c . y)")
+    assert child.heading.secondary_indexes == (Index(("b.x[0]:signed", "a", "c.y")),)
 
 
 # -- errors ---------------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ from operator import itemgetter
 
 from ..alter import Alteration
 from ..declare import ForeignKey, TableName, TableSpec
-from ..grammar import column_type
+from ..grammar import column_type, parse_json_path
 from ..heading import Attribute, Heading, Index
 from ..sql.dialect import Dialect
+from ..sql.json_path import value_type
+from ..sql.text import SQL
 from ..types import Adapted, AttributeType
 
 
@@ -28,6 +30,30 @@ def is_readable(socket: int) -> bool:
 def names(dialect: Dialect, attributes: Iterable[str]) -> str:
     """Quote names, with commas between them."""
     return ", ".join(map(dialect.quote, attributes))
+
+
+def index_terms(dialect: Dialect, attributes: Iterable[str]) -> str:
+    """Write what is indexed: attributes, and expressions for the paths into documents."""
+    terms = []
+    for text in attributes:
+        path = parse_json_path(text)
+        if path is None:
+            terms.append(dialect.quote(text))
+        else:
+            type_ = value_type(path.type)
+            value = dialect.json_value(SQL(dialect.quote(path.attribute)), path.steps, type_)
+            terms.append(f"({dialect.computed(value, type_)})")
+    return ", ".join(terms)
+
+
+#: Stands between the terms of an index where they are noted; no term has it.
+SEPARATOR = "; "
+
+
+def noted_terms(attributes: Iterable[str]) -> str:
+    """Note what is indexed, where a database keeps expressions only; "" if there is none."""
+    terms = list(attributes)
+    return SEPARATOR.join(terms) if any(map(parse_json_path, terms)) else ""
 
 
 def references(dialect: Dialect, foreign_key: ForeignKey) -> str:

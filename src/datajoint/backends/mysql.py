@@ -42,6 +42,7 @@ from . import mysql_drivers as drivers
 from .base import Backend, Cursor
 from .catalog import Belongings, assemble, is_readable, marked_type
 from .mysql_ddl import alter_statement, create_statement, own_keys, read_comment
+from .mysql_paths import hidden, path_of_column, path_of_expression, paths_of
 
 SQL_MODE = (
     "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,STRICT_ALL_TABLES,"
@@ -290,10 +291,18 @@ class MySQLBackend(Backend):
         ).fetchall()
         if not columns:
             return {}
+        documents = self._documents(columns, schema, table)
+        paths = {
+            (table, name): path
+            for table, name, *_, extra, comment in columns
+            if (path := path_of_column(name, extra, comment)) is not None
+        }
+        # MariaDB, which indexes columns only, does not know this one.
+        expression = "NULL" if self._is_mariadb else "expression"
         indexes = self.execute(
-            "SELECT table_name, index_name, non_unique, column_name "
+            f"SELECT table_name, index_name, non_unique, column_name, {expression} "
             "FROM information_schema.statistics "
-            f"WHERE {where} AND index_name <> 'PRIMARY' AND column_name IS NOT NULL "
+            f"WHERE {where} AND index_name <> 'PRIMARY' "
             "ORDER BY table_name, non_unique, index_name, seq_in_index",
             values,
         ).fetchall()
@@ -309,8 +318,16 @@ class MySQLBackend(Backend):
         ).fetchall()
         specs = assemble(
             schema,
-            ((table, _attribute(*column)) for table, *column in columns),
-            ((table, index, not other, column) for table, index, other, column in indexes),
+            (
+                (table, _attribute(name, "json" if (table, name) in documents else type_, *rest))
+                for table, name, type_, *rest in columns
+                if (table, name) not in paths
+            ),
+            (
+                (table, index, not other, paths.get((table, column), column) or path)
+                for table, index, other, column, expression in indexes
+                if (path := column or path_of_expression(expression or ""))
+            ),
             (
                 (table, constraint, TableName(parent_schema, parent), child, key)
                 for table, constraint, parent_schema, parent, child, key in foreign_keys
@@ -318,6 +335,23 @@ class MySQLBackend(Backend):
             {name: read_comment(comment) for name, comment in comments},
         )
         return {name: _without_own_indexes(spec) for name, spec in specs.items()}
+
+    def _documents(
+        self, columns: Iterable[Sequence[Any]], schema: str, table: str | None
+    ) -> set[tuple[str, str]]:
+        """Find the columns of type json that are a longtext with a check: those of MariaDB."""
+        if not (self._is_mariadb and any(column[2] == "longtext" for column in columns)):
+            return set()
+        where, values = "constraint_schema = %s", [schema]
+        if table is not None:
+            where, values = f"{where} AND table_name = %s", [schema, table]
+        checks = self.execute(
+            "SELECT table_name, check_clause FROM information_schema.check_constraints "
+            f"WHERE {where}",
+            values,
+        )
+        matches = ((table, _JSON_CHECK.fullmatch(clause)) for table, clause in checks)
+        return {(table, match[1].replace("``", "`")) for table, match in matches if match}
 
     def referring_schemas(self, schemas: Iterable[str]) -> set[str]:
         wanted = tuple(schemas)
@@ -333,7 +367,7 @@ class MySQLBackend(Backend):
     # -- tables -------------------------------------------------------------------------------
 
     def create_table(self, spec: TableSpec) -> None:
-        self._send(self._encoded(create_statement(spec)))
+        self._send(self._encoded(create_statement(spec, functional_keys=not self._is_mariadb)))
 
     def catalogued(self, spec: TableSpec) -> TableSpec:
         counters = (Index((name,), unique=True) for name in own_keys(spec))
@@ -344,8 +378,9 @@ class MySQLBackend(Backend):
     def alter_statements(self, alteration: Alteration) -> list[str]:
         name = alteration.old.name
         where = "table_schema = %s AND table_name = %s"
+        expression = "NULL" if self._is_mariadb else "expression"
         indexes = self.execute(
-            "SELECT index_name, non_unique = 0, FALSE, column_name "
+            f"SELECT index_name, non_unique = 0, FALSE, column_name, {expression} "
             f"FROM information_schema.statistics WHERE {where} AND index_name <> 'PRIMARY' "
             "ORDER BY index_name, seq_in_index",
             (name.schema, name.table),
@@ -356,7 +391,13 @@ class MySQLBackend(Backend):
             "AND referenced_table_name IS NOT NULL ORDER BY constraint_name, ordinal_position",
             (name.schema, name.table),
         ).fetchall()
-        return [alter_statement(alteration, Belongings.of(indexes, foreign_keys))]
+        paths = {hidden(text): text for text in paths_of(alteration.old)}
+        terms = (
+            (*row, paths.get(quote(column or ""), column) or path_of_expression(expression or ""))
+            for *row, column, expression in indexes
+        )
+        belongings = Belongings.of(terms, foreign_keys)
+        return [alter_statement(alteration, belongings, functional_keys=not self._is_mariadb)]
 
     def alter_table(self, name: TableName, statements: Sequence[str]) -> None:
         for statement in statements:  # there is one, which the server does or undoes as a whole
@@ -497,6 +538,7 @@ _ERRORS: Mapping[int, type[DataJointError]] = {
 
 # -- tables as the server knows them --------------------------------------------------------------
 
+_JSON_CHECK = re.compile(r"json_valid\(`((?:[^`]|``)+)`\)")
 _MARKER = re.compile(r":([^:]+):(.*)", re.DOTALL)
 
 

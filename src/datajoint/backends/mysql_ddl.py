@@ -11,24 +11,35 @@ from dataclasses import replace
 from ..alter import Alteration
 from ..declare import ForeignKey, TableSpec
 from ..errors import DataJointError
-from ..heading import Attribute, Index
+from ..heading import Attribute
 from ..sql.mysql import DIALECT
 from ..types import Enum
 from .catalog import Belongings, OwnIndex, names, references
+from .mysql_paths import hidden, index_clause, path_column, paths_of
 
 quote = DIALECT.quote
 
 
-def create_statement(spec: TableSpec) -> str:
-    """Write the statement that creates a table (storage formats 2.7)."""
+def create_statement(spec: TableSpec, *, functional_keys: bool) -> str:
+    """Write the statement that creates a table (storage formats 2.7).
+
+    Parameters
+    ----------
+    spec : TableSpec
+    functional_keys : bool
+        Whether the server indexes expressions.
+    """
     heading, inherited = spec.heading, _inherited(spec)
     clauses = [_column(a, a.name in inherited) for a in heading.all_attributes]
+    clauses += [] if functional_keys else [path_column(text) for text in paths_of(spec)]
     clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
     clauses += [
         _foreign_key(spec, foreign_key, number)
         for number, foreign_key in enumerate(spec.foreign_keys, start=1)
     ]
-    clauses += map(_index, heading.secondary_indexes)
+    clauses += [
+        index_clause(index, functional=functional_keys) for index in heading.secondary_indexes
+    ]
     clauses += [f"UNIQUE INDEX ({quote(name)})" for name in own_keys(spec)]
     return (
         f"CREATE TABLE IF NOT EXISTS {DIALECT.table(spec.name.schema, spec.name.table)} (\n"
@@ -37,7 +48,9 @@ def create_statement(spec: TableSpec) -> str:
     )
 
 
-def alter_statement(alteration: Alteration, belongings: Belongings) -> str:
+def alter_statement(
+    alteration: Alteration, belongings: Belongings, *, functional_keys: bool
+) -> str:
     """Write the statement that alters a table.
 
     Parameters
@@ -45,6 +58,8 @@ def alter_statement(alteration: Alteration, belongings: Belongings) -> str:
     alteration : Alteration
     belongings : Belongings
         All indexes and foreign keys of the table as it is.
+    functional_keys : bool
+        Whether the server indexes expressions.
     """
     spec = alteration.new
     dropped, added = _index_changes(alteration, belongings)
@@ -52,9 +67,10 @@ def alter_statement(alteration: Alteration, belongings: Belongings) -> str:
     clauses = [
         *(f"DROP FOREIGN KEY {quote(name)}" for name in gone),
         *(f"DROP INDEX {quote(name)}" for name in dropped),
+        *([] if functional_keys else _path_changes(alteration)),
         *(f"DROP COLUMN {quote(attribute.name)}" for attribute in alteration.removed),
         *_columns(alteration),
-        *(f"ADD {_index(index)}" for index in added),
+        *(f"ADD {index_clause(index, functional=functional_keys)}" for index in added),
     ]
     numbers = itertools.count(_last_number(belongings) + 1)
     clauses += [f"ADD {_foreign_key(spec, foreign_key, next(numbers))}" for foreign_key in come]
@@ -62,6 +78,13 @@ def alter_statement(alteration: Alteration, belongings: Belongings) -> str:
         clauses.append(_comment(spec.heading.comment))
     table = DIALECT.table(spec.name.schema, spec.name.table)
     return f"ALTER TABLE {table}\n" + ",\n".join(clauses)
+
+
+def _path_changes(alteration: Alteration) -> Iterator[str]:
+    """Write what becomes of the hidden columns for paths into documents."""
+    before, after = paths_of(alteration.old), paths_of(alteration.new)
+    yield from (f"DROP COLUMN {hidden(text)}" for text in before if text not in after)
+    yield from (f"ADD COLUMN {path_column(text)}" for text in after if text not in before)
 
 
 def _foreign_key_changes(
@@ -105,10 +128,6 @@ def own_keys(spec: TableSpec) -> list[str]:
 
 def _inherited(spec: TableSpec) -> set[str]:
     return {name for foreign_key in spec.foreign_keys for name in foreign_key.child_attributes}
-
-
-def _index(index: Index) -> str:
-    return f"{'UNIQUE ' * index.unique}INDEX ({names(DIALECT, index.attributes)})"
 
 
 def _foreign_key(spec: TableSpec, foreign_key: ForeignKey, number: int) -> str:

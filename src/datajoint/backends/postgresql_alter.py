@@ -14,7 +14,7 @@ from ..alter import Alteration
 from ..declare import ForeignKey
 from ..heading import Attribute
 from ..sql.postgresql import DIALECT
-from .catalog import Belongings, OwnIndex
+from .catalog import SEPARATOR, Belongings, OwnIndex
 from .postgresql_ddl import (
     FOREIGN_KEY_INDEX,
     check,
@@ -34,13 +34,16 @@ quote = DIALECT.quote
 #: The names of a table's own indexes and foreign keys.
 OWN_INDEXES = (
     "SELECT x.relname::text, i.indisunique, "
-    f"right(x.relname, {len(FOREIGN_KEY_INDEX)}) = '{FOREIGN_KEY_INDEX}', a.attname::text "
+    f"right(x.relname, {len(FOREIGN_KEY_INDEX)}) = '{FOREIGN_KEY_INDEX}', "
+    f"coalesce(a.attname::text, split_part(t.description, '{SEPARATOR}', k.position::integer)) "
     "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
-    "JOIN pg_index AS i ON i.indrelid = c.oid AND NOT i.indisprimary AND i.indexprs IS NULL "
-    "AND i.indpred IS NULL JOIN pg_class AS x ON x.oid = i.indexrelid "
+    "JOIN pg_index AS i ON i.indrelid = c.oid AND NOT i.indisprimary AND i.indpred IS NULL "
+    "JOIN pg_class AS x ON x.oid = i.indexrelid "
+    "LEFT JOIN pg_description AS t ON t.classoid = 'pg_class'::regclass AND t.objoid = x.oid "
     "CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attribute, position) "
-    "JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attribute "
+    "LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attribute "
     "WHERE n.nspname = %s::text AND c.relname = %s::text AND k.position <= i.indnkeyatts "
+    "AND (i.indexprs IS NULL OR t.description IS NOT NULL) "
     "ORDER BY x.relname, k.position"
 )
 OWN_FOREIGN_KEYS = (
@@ -174,7 +177,7 @@ def _index_statements(
     _, added = replace(belongings, indexes=staying).index_changes(alteration)
     numbers = _free_numbers(alteration, belongings)
     for index, number in zip(added, numbers, strict=False):
-        yield create_index(alteration.new, table, index, number)
+        yield from create_index(alteration.new, table, index, number)
 
 
 def _free_numbers(alteration: Alteration, belongings: Belongings) -> Iterator[int]:

@@ -15,7 +15,7 @@ from ..grammar import column_type, parse_type, quoted
 from ..heading import Attribute
 from ..scanner import STRING
 from ..types import AttributeType
-from .catalog import marked_type
+from .catalog import SEPARATOR, marked_type
 from .postgresql_ddl import FOREIGN_KEY_INDEX
 
 _FROM = "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
@@ -35,16 +35,18 @@ COLUMNS = (
     "AND m.objsubid = a.attnum "
     "WHERE {} ORDER BY c.relname, a.attnum"
 )
-#: Those of attributes only, on all rows.
+#: Those of attributes and of what is noted in the comment of the index, on all rows.
 INDEXES = (
-    "SELECT c.relname::text, x.relname::text, i.indisunique, a.attname::text "
+    "SELECT c.relname::text, x.relname::text, i.indisunique, "
+    f"coalesce(a.attname::text, split_part(t.description, '{SEPARATOR}', k.position::integer)) "
     + _FROM
     + "JOIN pg_index AS i ON i.indrelid = c.oid AND NOT i.indisprimary AND i.indisvalid "
-    "AND i.indexprs IS NULL AND i.indpred IS NULL "
-    "JOIN pg_class AS x ON x.oid = i.indexrelid "
+    "AND i.indpred IS NULL JOIN pg_class AS x ON x.oid = i.indexrelid "
+    "LEFT JOIN pg_description AS t ON t.classoid = 'pg_class'::regclass AND t.objoid = x.oid "
     "CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attribute, position) "
-    "JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attribute "
-    f"WHERE {{}} AND right(x.relname, {len(FOREIGN_KEY_INDEX)}) <> '{FOREIGN_KEY_INDEX}' "
+    "LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attribute "
+    "WHERE {} AND (i.indexprs IS NULL OR t.description IS NOT NULL) "
+    f"AND right(x.relname, {len(FOREIGN_KEY_INDEX)}) <> '{FOREIGN_KEY_INDEX}' "
     "AND k.position <= i.indnkeyatts ORDER BY c.relname, i.indexrelid, k.position"
 )
 FOREIGN_KEYS = (

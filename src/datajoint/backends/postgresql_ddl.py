@@ -15,7 +15,7 @@ from ..heading import Attribute
 from ..sql.postgresql import DIALECT
 from ..sql.postgresql_values import TEXT_COLLATION, TEXT_COLLATION_OPTIONS
 from ..sql.text import literal
-from .catalog import OwnIndex, names, references, wanted_indexes
+from .catalog import OwnIndex, index_terms, names, noted_terms, references, wanted_indexes
 
 #: Bytes in a name.
 NAME_SIZE = 63
@@ -69,8 +69,9 @@ def create_statements(spec: TableSpec) -> list[str]:
         *([table_comment(table, heading.comment)] if heading.comment else []),
         *(comment(table, attribute) for attribute in heading.all_attributes),
         *(
-            create_index(spec, table, index, number)
+            statement
             for number, index in enumerate(wanted_indexes(spec), start=1)
+            for statement in create_index(spec, table, index, number)
         ),
         *(statement for name in counted for statement in _counting(table, sequence, name)),
     ]
@@ -88,11 +89,14 @@ def _counting(table: str, sequence: str, attribute: str) -> list[str]:
     ]
 
 
-def create_index(spec: TableSpec, table: str, index: OwnIndex, number: int) -> str:
-    """Write the statement that creates an index, whose name has a number."""
+def create_index(spec: TableSpec, table: str, index: OwnIndex, number: int) -> list[str]:
+    """Write the statements that create an index, whose name has a number."""
     unique = "UNIQUE " if index.unique else ""
-    name = quote(index_name(spec, index, number))
-    return f"CREATE {unique}INDEX {name} ON {table} ({names(DIALECT, index.attributes)})"
+    name, noted = index_name(spec, index, number), noted_terms(index.attributes)
+    terms = index_terms(DIALECT, index.attributes)
+    comment = f"COMMENT ON INDEX {DIALECT.table(spec.name.schema, name)} IS {literal(noted)}"
+    create = f"CREATE {unique}INDEX {quote(name)} ON {table} ({terms})"
+    return [create, comment] if noted else [create]
 
 
 def index_name(spec: TableSpec, index: OwnIndex, number: int) -> str:

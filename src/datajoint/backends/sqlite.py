@@ -36,7 +36,7 @@ from ..sql.sqlite import DIALECT
 from ..sql.statements import Insert
 from .base import Backend
 from .catalog import Belongings, assemble, marked_type
-from .sqlite_ddl import FOREIGN_KEY_INDEX, alter_statements, create_statements
+from .sqlite_ddl import FOREIGN_KEY_INDEX, alter_statements, create_statements, noted_term
 from .sqlite_functions import register
 
 _METADATA = """
@@ -242,7 +242,7 @@ class SQLiteBackend(Backend):
         if not attributes:
             return {}
         indexes = self.execute(
-            'SELECT t.name, i.name, i."unique", c.name '
+            'SELECT t.name, i.name, i."unique", c.seqno, c.name '
             + tables.format("pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c")
             + " AND i.origin <> 'pk' AND substr(i.name, -length(?)) <> ?"
             " ORDER BY t.name, i.seq DESC, c.seqno",
@@ -258,7 +258,10 @@ class SQLiteBackend(Backend):
         specs = assemble(
             schema,
             ((name[size:], _attribute(*rest)) for name, *rest, _ in attributes),
-            ((name[size:], index, bool(unique), c) for name, index, unique, c in indexes),
+            (
+                (name[size:], index, bool(unique), c or noted_term(index, number))
+                for name, index, unique, number, c in indexes
+            ),
             (
                 (name[size:], str(number), TableName(*_split(parent)), child, key)
                 for name, number, parent, child, key in foreign_keys
@@ -297,7 +300,7 @@ class SQLiteBackend(Backend):
     def alter_statements(self, alteration: Alteration) -> list[str]:
         name = f"{alteration.old.name.schema}.{alteration.old.name.table}"
         indexes = self.execute(
-            'SELECT i.name, i."unique", substr(i.name, -length(?)) = ?, c.name '
+            'SELECT i.name, i."unique", substr(i.name, -length(?)) = ?, c.seqno, c.name '
             "FROM pragma_index_list(?) AS i JOIN pragma_index_info(i.name) AS c "
             "WHERE i.origin = 'c' AND NOT i.partial ORDER BY i.name, c.seqno",
             (FOREIGN_KEY_INDEX, FOREIGN_KEY_INDEX, name),
@@ -305,7 +308,8 @@ class SQLiteBackend(Backend):
         triggers = self.execute(
             "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?", (name,)
         ).fetchall()
-        belongings = Belongings.of(indexes, ())
+        terms = ((*row, column or noted_term(row[0], n)) for *row, n, column in indexes)
+        belongings = Belongings.of(terms, ())
         return alter_statements(alteration, belongings, [sql for (sql,) in triggers])
 
     def alter_table(self, name: TableName, statements: Sequence[str]) -> None:
@@ -412,7 +416,9 @@ def _constraint_error(code: int, text: str) -> DataJointError:
         apsw.SQLITE_CONSTRAINT_UNIQUE,
         apsw.SQLITE_CONSTRAINT_ROWID,
     ):
-        return DuplicateError(f"Duplicate entry for {_table_of(detail)}")
+        index = re.fullmatch(r"index '(.+)\.(.+?) \d+ \((.*)\)'", detail)  # of an expression
+        what = f"`{index[3]}` of `{index[1]}`.`{index[2]}`" if index else _table_of(detail)
+        return DuplicateError(f"Duplicate entry for {what}")
     if code == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:
         return IntegrityError(
             "A foreign key fails: an entity refers to one that does not exist, or one that is "

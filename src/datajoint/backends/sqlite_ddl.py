@@ -15,7 +15,16 @@ from ..grammar import unquote
 from ..heading import Attribute
 from ..sql.sqlite import DIALECT
 from ..sql.text import literal
-from .catalog import Belongings, OwnIndex, names, references, wanted_indexes
+from .catalog import (
+    SEPARATOR,
+    Belongings,
+    OwnIndex,
+    index_terms,
+    names,
+    noted_terms,
+    references,
+    wanted_indexes,
+)
 
 #: Ends the names of indexes that exist only to make foreign keys fast.
 FOREIGN_KEY_INDEX = " (foreign key)"
@@ -117,10 +126,17 @@ def _table_name(spec: TableSpec) -> str:
 
 
 def _create_index(spec: TableSpec, index: OwnIndex, number: int) -> str:
-    unique = "UNIQUE " * index.unique
+    unique, noted = "UNIQUE " * index.unique, noted_terms(index.attributes)
     name = f"{_table_name(spec)} {number}{FOREIGN_KEY_INDEX * index.for_foreign_key}"
-    columns = names(DIALECT, index.attributes)
-    return f"CREATE {unique}INDEX {quote(name)} ON {quote(_table_name(spec))} ({columns})"
+    name += f" ({noted})" if noted else ""
+    terms = index_terms(DIALECT, index.attributes)
+    return f"CREATE {unique}INDEX {quote(name)} ON {quote(_table_name(spec))} ({terms})"
+
+
+def noted_term(index: str, number: int) -> str:
+    """Read what is indexed by an expression, which the name of the index tells."""
+    terms = index.partition(" (")[2].removesuffix(")").split(SEPARATOR)
+    return terms[number] if number < len(terms) else "(expression)"
 
 
 def _describe_table(spec: TableSpec) -> str:

@@ -264,6 +264,19 @@ def _field(value: Any, *members: Any) -> int:
     return members.index(value) + 1 if value in members else 0
 
 
+def _json_equals(document: str, other: str) -> bool:
+    return bool(_comparable(json.loads(document)) == _comparable(json.loads(other)))
+
+
+def _comparable(value: Any) -> Any:
+    """Tell true from 1 and false from 0, which are equal in Python, inside of a document."""
+    if isinstance(value, bool):
+        return str(value), bool
+    if isinstance(value, dict):
+        return {key: _comparable(member) for key, member in value.items()}
+    return [_comparable(member) for member in value] if isinstance(value, list) else value
+
+
 _FUNCTIONS: dict[str, tuple[Function, int]] = {
     "to_date": (_to_date, 1),
     "to_datetime": (_to_datetime, 1),
@@ -300,6 +313,7 @@ _FUNCTIONS: dict[str, tuple[Function, int]] = {
     "rpad": (partial(_pad, left=False), 3),
     "round_to": (_round_to, 2),
     "concat_values": (_concat, -1),
+    "json_equals": (_json_equals, 2),
     "row_text": (lambda *values: json.dumps(values), -1),
     "locate": (_locate, -1),
     "repeat": (lambda text, count: str(text) * count, 2),

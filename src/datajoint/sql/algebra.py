@@ -45,6 +45,17 @@ class Equal:
 
 
 @dataclass(frozen=True)
+class HasValue:
+    """A place in the documents of a json attribute has a value; None stands for NULL.
+
+    A document, where the type is json, is given as its text.
+    """
+
+    place: JsonValue
+    value: Any
+
+
+@dataclass(frozen=True)
 class OneOf:
     """Several attributes jointly have one of several combinations of values, none of them NULL."""
 
@@ -81,7 +92,7 @@ class Negation:
     condition: Condition
 
 
-Condition = Constant | Written | Equal | OneOf | Matching | AllOf | AnyOf | Negation
+Condition = Constant | Written | Equal | HasValue | OneOf | Matching | AllOf | AnyOf | Negation
 
 
 def attributes_of(condition: Condition) -> frozenset[str]:
@@ -90,6 +101,8 @@ def attributes_of(condition: Condition) -> frozenset[str]:
         return frozenset(condition.fragment.names)
     if isinstance(condition, Equal):
         return frozenset([condition.attribute])
+    if isinstance(condition, HasValue):
+        return frozenset([condition.place.attribute])
     if isinstance(condition, (OneOf, Matching)):
         return frozenset(condition.attributes)
     if isinstance(condition, (AllOf, AnyOf)):
@@ -153,8 +166,26 @@ class Computed:
     types: Types
 
 
+@dataclass(frozen=True)
+class JsonValue:
+    """The value at a place in the documents of a json attribute.
+
+    Attributes
+    ----------
+    attribute : str
+    steps : tuple of (str or int)
+        Keys of objects and positions in arrays; none for the document itself.
+    type : AttributeType
+        What the value is converted to; where it cannot be, there is no value.
+    """
+
+    attribute: str
+    steps: tuple[str | int, ...]
+    type: AttributeType
+
+
 #: An attribute of a projection: the name of one of the source, or a computation.
-Column = str | Computed
+Column = str | Computed | JsonValue
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..types import AttributeType
-from .fragment import Fragment, Translate
+from .fragment import Fragment, Template, Translate
+from .json_path import Steps
 from .text import SQL
 
 
@@ -39,6 +40,10 @@ class Storage:
 Conflict = Callable[[str, Sequence[str], Sequence[str]], str]
 
 
+#: A document, the steps of a path into it, and the type of the value there → the value.
+JsonValue = Callable[[SQL, Steps, AttributeType], SQL]
+
+
 @dataclass(frozen=True)
 class Dialect:
     """The SQL of a database.
@@ -53,6 +58,8 @@ class Dialect:
         Quoting function, schema and table name → the quoted name of the table.
     translate : Translate or None
         Writes a user's fragment in this dialect; None where fragments are left unchanged.
+    unchanged : callable
+        What is changed all the same, in the template of a fragment that is left unchanged.
     storage : mapping
         Category of types → how its values are stored.
     encode_literal : callable
@@ -69,6 +76,12 @@ class Dialect:
     assigned : callable
         The quoted name of a column of a query, its type, and the type of the attribute that it is
         inserted into → its SQL.
+    json_value : callable
+        The SQL of a document, the steps of a path into it, and the type that the value there is
+        converted to → its SQL: NULL where there is no value, the null of JSON, or one that has no
+        such form.
+    json_equals : callable
+        The SQL of a document and the text of another → whether they are equal.
     inserts : mapping
         ``insert``, ``replace`` and ``skip`` → what stands before the name of the table, and what
         makes, of the quoted names of the table, of its primary key and of its other attributes,
@@ -79,6 +92,9 @@ class Dialect:
         Attribute type → the NULL of a column that has no values.
     null_order : tuple of str
         What makes NULL come first in an ascending order, and last in a descending one.
+    groups_expressions : bool
+        Whether what is selected is known to be the expression, of whatever kind, that is grouped
+        by.
     plans_exists : bool
         Whether the planner turns every correlated ``EXISTS`` into a semijoin, with an index or
         without.
@@ -92,7 +108,10 @@ class Dialect:
     encode_literal: Callable[[Any, AttributeType | None], Any]
     key_set: Callable[[list[tuple[Any, ...]], int], SQL]
     computed: Callable[[SQL, AttributeType | None], SQL]
+    json_value: JsonValue
+    json_equals: Callable[[SQL, str], SQL]
     inserts: Mapping[str, tuple[str, Conflict]]
+    unchanged: Callable[[Template], Template] = lambda template: template
     row_of_defaults: str = "DEFAULT VALUES"
     fetched: Callable[[SQL, AttributeType | None], SQL] = lambda column, type_: column
     assigned: Callable[[str, AttributeType | None, AttributeType | None], str] = (
@@ -100,6 +119,7 @@ class Dialect:
     )
     null: Callable[[AttributeType | None], str] = lambda type_: "NULL"
     null_order: tuple[str, str] = ("", "")
+    groups_expressions: bool = True
     plans_exists: bool = True
 
     def quote(self, name: str) -> str:
@@ -150,4 +170,6 @@ class Dialect:
             Whether it stands where a condition does.
         """
         template = fragment.template(self.translate, types, condition=condition)
+        if self.translate is None:
+            template = self.unchanged(template)
         return fragment.render(template, attribute, self.encode_literal)

@@ -524,6 +524,8 @@ _RESULTS: tuple[tuple[tuple[type[exp.Expr], ...], AttributeType], ...] = (
             exp.NumberToStr,
             exp.RegexpReplace,
             exp.RegexpSubstr,
+            exp.JSONExtract,
+            exp.JSONExtractScalar,
         ),
         _TEXT,
     ),
@@ -546,6 +548,7 @@ _NAMED_RESULTS = {
     "octet_length": _BIGINT,
     "strcmp": _BIGINT,
     "mid": _TEXT,
+    "json_unquote": _TEXT,
 }
 _SAME_AS_ARGUMENT = (
     exp.Max,

@@ -1,4 +1,4 @@
-"""The SQL of MySQL and MariaDB: how types are stored; fragments go through unchanged.
+"""The SQL of MySQL and MariaDB: how types are stored. Fragments go through as they are, but ``->``.
 
 Storage formats 2 and 3.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from ..types import UUID, AttributeType, Float, String, shortest_single
 from .dialect import Dialect, Storage
+from .mysql_json import json_equals, json_value, without_arrows
 from .text import SQL, Param, join, parenthesized
 
 # -- types ----------------------------------------------------------------------------------------
@@ -108,9 +109,12 @@ DIALECT = Dialect(
     placeholder="%s",
     qualify=lambda quote, schema, table: f"{quote(schema)}.{quote(table)}",
     translate=None,
+    unchanged=without_arrows,
     storage=STORAGE,
     encode_literal=lambda value, compared_with: value,
     key_set=_key_set,
+    json_value=json_value,
+    json_equals=json_equals,
     computed=lambda expression, type_: expression,
     fetched=_fetched,
     assigned=_assigned,
@@ -120,4 +124,5 @@ DIALECT = Dialect(
         "skip": ("INSERT INTO", _skip),
     },
     row_of_defaults="() VALUES ()",
+    groups_expressions=False,
 )

@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..types import AttributeType, Blob, Enum, Float, Integer, NotAdmitted, String
+from ..types import AttributeType, Blob, Enum, Float, Integer, String
 from .dialect import Dialect, Storage
 from .postgresql_fragments import translate
+from .postgresql_json import json_equals, json_value
 from .postgresql_values import KINDS, TEXT_COLLATION, leading_number, read_duration, read_moment
 from .text import SQL, Param, join, literal
 
@@ -79,12 +80,6 @@ def _decode_timestamp(value: dt.datetime) -> dt.datetime:
     return value.replace(tzinfo=None)
 
 
-def _encode_json(value: str, type_: AttributeType) -> str:
-    if "\\u0000" in value:
-        raise NotAdmitted("contains a NUL character, which PostgreSQL cannot hold in a document")
-    return value
-
-
 STORAGE: Mapping[str, Storage] = {
     "integer": Storage(
         lambda type_: _native_integer(type_)[0], _integer_check, decoder=_integer_decoder
@@ -119,7 +114,7 @@ STORAGE: Mapping[str, Storage] = {
         lambda type_, column: f"{column} BETWEEN '-838:59:59' AND '838:59:59'",
     ),
     "uuid": Storage(lambda type_: "uuid"),
-    "json": Storage(lambda type_: "jsonb", encode=_encode_json, decoder=lambda type_: json.loads),
+    "json": Storage(lambda type_: "jsonb", decoder=lambda type_: json.loads),
     "attachment": Storage(lambda type_: "bytea"),
     "external": Storage(lambda type_: "uuid"),
     "blob": Storage(lambda type_: "bytea", _blob_check),
@@ -217,6 +212,8 @@ DIALECT = Dialect(
     storage=STORAGE,
     encode_literal=_encode_literal,
     key_set=_key_set,
+    json_value=json_value,
+    json_equals=json_equals,
     computed=_computed,
     inserts={
         "insert": ("INSERT INTO", lambda table, key, rest: ""),

@@ -12,6 +12,8 @@ from sqlglot.errors import ErrorLevel
 from ..types import AttributeType
 from . import postgresql_dates as dates
 from . import postgresql_functions as functions
+from .json_operators import json_operator, unquoted_operand
+from .postgresql_json import json_text
 from .postgresql_values import FragmentGenerator, Writer, from_template
 
 # -- truth ----------------------------------------------------------------------------------------
@@ -55,10 +57,18 @@ _NAMED: Mapping[str, Writer | str] = {**dates.NAMED, **functions.NAMED}
 
 def _anonymous(g: FragmentGenerator, node: Any) -> str:
     """Write a function that the parser has no class for."""
+    unquoted = unquoted_operand(node)
+    if unquoted is not None:
+        return _json(g, unquoted)
     writer = _NAMED.get(node.name.lower())
     if writer is None:
         return g.func(node.name, *node.expressions)
     return (from_template(writer) if isinstance(writer, str) else writer)(g, node)
+
+
+def _json(g: FragmentGenerator, node: exp.Expr) -> str:
+    operator = json_operator(node)
+    return json_text(g.sql(operator.document), operator.steps, unquoted=operator.unquoted)
 
 
 class _Generator(FragmentGenerator):
@@ -79,6 +89,8 @@ class _Generator(FragmentGenerator):
         **functions.TRANSFORMS,
         _NonZero: from_template("{this:number} <> 0"),
         exp.Anonymous: _anonymous,
+        exp.JSONExtract: _json,
+        exp.JSONExtractScalar: _json,
     }
 
 

@@ -182,7 +182,7 @@ class Writer:
 
     @_visit.register
     def _(self, relation: algebra.Distinct, needed: frozenset[str]) -> _Select:
-        statement = self._plain(relation.source, frozenset(relation.attributes))
+        statement = self._grouped(relation.source, relation.attributes, relation.attributes)
         statement.columns = {name: statement.columns[name] for name in relation.attributes}
         statement.group_by = list(statement.columns.values())
         statement.given = frozenset(relation.attributes)
@@ -221,17 +221,17 @@ class Writer:
     def _(self, relation: algebra.Aggregation, needed: frozenset[str]) -> _Select:
         columns = {name: column for name, column in relation.columns if name in needed}
         used = frozenset(relation.by).union(*map(_names, columns.values()))
-        statement = self._plain(relation.source, used)
         # Servers do not know that what else has one value in each group depends on the key.
-        dependent = sorted(used & relation.given - set(relation.by))
-        statement.group_by = [statement.columns[name] for name in (*relation.by, *dependent)]
-        if not statement.group_by and not relation.universal:
+        by = (*relation.by, *sorted(used & relation.given - set(relation.by)))
+        statement = self._grouped(relation.source, used, by)
+        statement.group_by = [statement.columns[name] for name in by]
+        if not by and not relation.universal:
             statement.having.append(SQL("COUNT(*) > 0"))
         statement.given = frozenset(
             name
             for name, column in columns.items()
             if _names(column) <= relation.given
-            and (isinstance(column, str) or not column.fragment.aggregates)
+            and not (isinstance(column, algebra.Computed) and column.fragment.aggregates)
         )
         statement.columns = {name: self._column(c, statement) for name, c in columns.items()}
         statement.indexed = frozenset()
@@ -287,6 +287,13 @@ class Writer:
         statement = self._visit(relation, needed)
         return statement if statement.plain else self._nest(statement, sorted(statement.columns))
 
+    def _grouped(self, relation: Relation, needed: Iterable[str], by: Iterable[str]) -> _Select:
+        """Visit an operand that is grouped, nested where a server groups by columns only."""
+        statement = self._plain(relation, frozenset(needed))
+        if self.dialect.groups_expressions or all(_is_column(statement.columns[n]) for n in by):
+            return statement
+        return self._nest(statement, sorted(statement.columns))
+
     def _operand(
         self,
         relation: Relation,
@@ -316,8 +323,17 @@ class Writer:
     def _column(self, column: algebra.Column, source: _Select) -> SQL:
         if isinstance(column, str):
             return source.columns[column]
+        if isinstance(column, algebra.JsonValue):
+            return self._json_value(column, source.operand)
         expression = self.dialect.fragment(column.fragment, source.operand, column.types)
         return self.dialect.computed(expression, column.fragment.result_type(column.types))
+
+    def _json_value(self, place: algebra.JsonValue, attribute: Attributes) -> SQL:
+        column = attribute(place.attribute)
+        if not place.steps:
+            return column
+        value = self.dialect.json_value(column, place.steps, place.type)
+        return self.dialect.computed(value, place.type)
 
     def _emit(self, statement: _Select, names: list[str]) -> SQL:
         if statement.group_by == [] and statement.given.issuperset(names):
@@ -371,6 +387,15 @@ class Writer:
         if condition.value is None:
             return SQL(column, " IS NULL")
         return SQL(column, " = ", Param(condition.value))
+
+    @_condition.register
+    def _(self, condition: algebra.HasValue, attribute: Attributes) -> SQL:
+        value = self._json_value(condition.place, attribute)
+        if condition.value is None:
+            return SQL(parenthesized(value), " IS NULL")
+        if condition.place.type.category == "json":
+            return self.dialect.json_equals(value, condition.value)
+        return SQL(parenthesized(value), " = ", Param(condition.value))
 
     @_condition.register
     def _(self, condition: algebra.OneOf, attribute: Attributes) -> SQL:
@@ -435,12 +460,18 @@ def _is_column(sql: SQL, name: str = "") -> bool:
 
 
 def _names(column: algebra.Column) -> frozenset[str]:
-    return frozenset([column] if isinstance(column, str) else column.fragment.names)
+    if isinstance(column, algebra.Computed):
+        return frozenset(column.fragment.names)
+    return frozenset([column.attribute if isinstance(column, algebra.JsonValue) else column])
 
 
 def _volatile(columns: Mapping[str, algebra.Column], source: frozenset[str]) -> frozenset[str]:
     return frozenset(
         name
         for name, column in columns.items()
-        if (column in source if isinstance(column, str) else column.fragment.volatile)
+        if (
+            column.fragment.volatile
+            if isinstance(column, algebra.Computed)
+            else bool(_names(column) & source)
+        )
     )

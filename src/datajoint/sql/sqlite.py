@@ -10,7 +10,7 @@ import datetime as dt
 import decimal
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from sqlglot import exp
@@ -35,6 +35,8 @@ from ..types import (
 from ..types import Decimal as DecimalType
 from .dialect import Dialect, Storage
 from .fragment import infer
+from .json_operators import json_operator, unquoted_operand
+from .sqlite_json import json_equals, json_text, json_value
 from .text import SQL, Param, literal
 
 # -- types ----------------------------------------------------------------------------------------
@@ -414,7 +416,42 @@ def _anonymous(generator: SQLiteGenerator, node: Any) -> str:
     """Write a function that the parser has no class for."""
     if node.name.lower() in ("now", "sysdate"):
         return _NOW
-    return generator.func(node.name, *node.expressions)
+    unquoted = unquoted_operand(node)
+    return (
+        generator.func(node.name, *node.expressions)
+        if unquoted is None
+        else _json(generator, unquoted)
+    )
+
+
+def _json(generator: SQLiteGenerator, node: exp.Expr) -> str:
+    operator = json_operator(node)
+    document = generator.sql(operator.document)
+    return f"({json_text(document, operator.steps, unquoted=operator.unquoted)}) COLLATE NOCASE"
+
+
+def _beside_numbers(generator: SQLiteGenerator, node: exp.Expr, others: Sequence[exp.Expr]) -> str:
+    """Write a value; a computed text beside numbers as a number."""
+    text, types = generator.sql(node), _types(generator)
+    found = infer(node, types)
+    compared = [infer(other, types) for other in others]
+    if found is None or not found.is_string or isinstance(node, exp.Column) or not compared:
+        return text
+    numbers = all(type_ is not None and type_.numeric for type_ in compared)
+    return f"CAST({text} AS REAL)" if numbers else text
+
+
+def _between(generator: SQLiteGenerator, node: Any) -> str:
+    limits = [node.args["low"], node.args["high"]]
+    low, high = map(generator.sql, limits)
+    return f"{_beside_numbers(generator, node.this, limits)} BETWEEN {low} AND {high}"
+
+
+def _in(generator: SQLiteGenerator, node: Any) -> str:
+    if not node.expressions:
+        return generator.in_sql(node)
+    members = ", ".join(map(generator.sql, node.expressions))
+    return f"{_beside_numbers(generator, node.this, node.expressions)} IN ({members})"
 
 
 def _extreme(name: str) -> Writer:
@@ -472,6 +509,10 @@ class FragmentGenerator(SQLiteGenerator):
         exp.CurrentTime: lambda *_: "time('now', 'localtime')",
         exp.CurrentTimestamp: lambda *_: _NOW,
         exp.Anonymous: _anonymous,
+        exp.Between: _between,
+        exp.In: _in,
+        exp.JSONExtract: _json,
+        exp.JSONExtractScalar: _json,
         exp.UtcTimestamp: lambda *_: "datetime('now')",
         exp.Rand: lambda *_: "rand()",
         exp.Stddev: _call("std"),
@@ -588,6 +629,8 @@ DIALECT = Dialect(
     storage=STORAGE,
     encode_literal=_encode_literal,
     key_set=_key_set,
+    json_value=json_value,
+    json_equals=json_equals,
     inserts={
         "insert": ("INSERT INTO", lambda table, key, rest: ""),
         "replace": ("INSERT OR REPLACE INTO", lambda table, key, rest: ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -111,6 +112,12 @@ def join(separator: str, parts: Iterable[Chunk | SQL]) -> SQL:
             joined.append(separator)
         joined.append(part)
     return SQL(*joined)
+
+
+def fill(template: str, **parts: Chunk | SQL) -> SQL:
+    """Put pieces of SQL into the places of a template that have their names, as ``{column}``."""
+    pieces = re.split(r"\{([a-z]+)\}", template)
+    return SQL(*(parts[piece] if i % 2 else piece for i, piece in enumerate(pieces)))
 
 
 def parenthesized(part: SQL) -> SQL:
