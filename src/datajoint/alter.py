@@ -315,10 +315,13 @@ def _with_hidden(
     """Keep hidden attributes, which no definition names, each behind the one that it follows."""
     names = {attribute.name for attribute in new}
     formerly = {former: name for name, former in renamed.items()}
-    result, previous = list(new), None
+    hidden = {attribute.name for attribute in old if attribute.is_hidden}
+    result: list[Attribute] = [a for a in new if not a.is_hidden]
+    result += [a for a in new if a.is_hidden and a.name not in hidden]
+    previous = None
     for attribute in old:
         name = formerly.get(attribute.name, attribute.name)
-        if attribute.is_hidden and attribute.name not in {*names, SINGLETON}:
+        if attribute.is_hidden and (attribute.name in names or attribute.name != SINGLETON):
             position = next((i for i, a in enumerate(result, start=1) if a.name == previous), 0)
             result.insert(position, attribute)
             previous = attribute.name

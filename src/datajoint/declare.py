@@ -224,7 +224,8 @@ def resolve(
         raise DataJointError(f"The definition of {name} has no attributes")
     if not any(attribute.in_key for attribute in attributes.values()):
         attributes[_SINGLETON.name] = _SINGLETON
-    ordered = sorted(attributes.values(), key=lambda attribute: attribute.is_hidden)
+    # A hidden key comes first, so that no attribute is ever inserted before it.
+    ordered = sorted(attributes.values(), key=lambda a: a.is_hidden and (-1 if a.in_key else 1))
     return TableSpec(
         name, Heading(tuple(ordered), definition.comment, tuple(indexes)), tuple(foreign_keys)
     )

@@ -186,8 +186,9 @@ class Heading:
 
     @cached_property
     def stored_key(self) -> list[str]:
-        """The primary key as the database has it, hidden attributes included."""
-        return [attribute.name for attribute in self.all_attributes if attribute.in_key]
+        """The primary key as the database has it: hidden attributes follow, if there are any."""
+        hidden = [a.name for a in self.all_attributes if a.in_key and a.is_hidden]
+        return [*self.primary_key, *hidden]
 
     @cached_property
     def secondary_attributes(self) -> list[str]:

@@ -481,7 +481,7 @@ def content(table):
     spec = table.spec
     return {
         "comment": spec.heading.comment,
-        "attributes": list(spec.heading.all_attributes),
+        "attributes": sorted(spec.heading.all_attributes, key=lambda a: a.is_hidden),
         "foreign keys": Counter(spec.foreign_keys),
         "indexes": Counter(spec.heading.secondary_indexes),
     }

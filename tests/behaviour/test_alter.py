@@ -904,6 +904,82 @@ def test_hidden_attributes_stay(lab, one):
     assert rows(one) == [dict(a=1, new=1, c="x", x=10), dict(a=2, new=1, c=None, x=20)]
 
 
+# -- documents, files in stores, types of the user's own, tables of one entity ------------------
+
+
+def test_documents_and_indexes_into_them(lab):
+    table = lab.declare("a : int\n---\nj : json\nb = 1 : int")
+    table.insert([dict(a=1, j={"n": 5, "name": "x"}), dict(a=2, j={"n": 7})])
+    becomes(lab, table, "a : int\n---\nj : json\nb = 1 : int\nindex (j.n:unsigned, b)")
+    becomes(
+        lab,
+        table,
+        "a : int\n---\nnew = null : int\nj : json # moved\nb = 1 : int\n"
+        "unique index (j.n:unsigned)\nindex (j.name:char(8))",
+    )
+    with pytest.raises(dj.errors.DuplicateError):
+        table.insert1(dict(a=3, j={"n": 7}))
+    becomes(lab, table, "a : int\n---\nk : json # {j}\nunique index (k.n:unsigned)")
+    with pytest.raises(dj.errors.DuplicateError):
+        table.insert1(dict(a=3, k={"n": 7}))
+    assert (table & {"k.n": 7}).fetch1("k") == {"n": 7}
+    becomes(lab, table, "a : int\n---\nb = 3 : int")
+    assert rows(table) == [dict(a=1, b=3), dict(a=2, b=3)]
+
+
+def test_a_unique_index_into_documents_that_are_not(lab):
+    table = lab.declare("a : int\n---\nj : json")
+    table.insert([dict(a=1, j={"n": 5}), dict(a=2, j={"n": 5})])
+    refused(lab, table, "a : int\n---\nj : json\nunique index (j.n:signed)")
+
+
+def test_types_of_the_users_own(lab):
+    table = lab.declare("a : <label>\n---\nb = null : <array>\nc = 1 : int")
+    table.insert([dict(a="abc", b=[1, 2]), dict(a="xyz")])
+    becomes(
+        lab, table, "a : <label>\n---\nd = null : <document>\nc = 2 : bigint\nb = null : <array>"
+    )
+    assert rows(table)[0] == dict(a="abc", d=None, c=1, b=[1, 2])
+    assert "cannot be brought from type `<array>` to `<document>`" in refused(
+        lab, table, "a : <label>\n---\nb = null : <document>"
+    )
+    assert "`c`, where a = 'cba', cannot be of type `tinyint`" in (
+        table.update1(dict(a="abc", c=1000))
+        or refused(lab, table, "a : <label>\n---\nb = null : <array>\nc = 2 : tinyint")
+    )
+
+
+def test_attributes_in_stores_bring_their_tables(lab):
+    table = lab.declare("a : int\n---\nb = 1 : int")
+    table.insert1((1, 2))
+    becomes(lab, table, "a : int\n---\nb = 1 : int\nf = null : blob@ext\ng = null : attach")
+    assert "~external_ext" in lab.schema.connection.tables(lab.schema.database)
+    becomes(lab, table, "a : int\n---\ng = null : attach\nh = null : attach@raw-2\nb = 1 : int")
+    becomes(lab, table, "a : int\n---\nb = 1 : int")
+    assert rows(table) == [dict(a=1, b=2)]
+
+
+def test_tables_of_one_entity(lab):
+    table = lab.declare("---\nb : int")
+    table.insert1((5,))
+    becomes(lab, table, "---\nc = 'x' : varchar(5)\nb : bigint\n-> [nullable] Subject")
+    assert rows(table) == [dict(c="x", b=5, subject_id=None)]
+    with pytest.raises(dj.errors.DuplicateError):
+        table.insert1(dict(b=6))
+    assert "in its primary key: it is (); the definition says (b)" in refused(lab, table, "b : int")
+
+
+def test_references_to_tables_of_one_entity_come_and_go(lab):
+    table = lab.declare("a : int\n---\nb : int")
+    table.insert1((1, 2))
+    becomes(lab, table, "a : int\n---\nb : int\n-> Current")
+    assert lab.classes["Current"].delete(safemode=False) == 1
+    assert len(table()) == 0
+    becomes(lab, table, "a : int\n---\nb : int")
+    table.insert1((1, 2))
+    refused(lab, table, "a : int\n---\nb : int\n-> Current")
+
+
 # -- at random ------------------------------------------------------------------------------------
 
 VALUES = {

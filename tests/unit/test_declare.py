@@ -404,15 +404,15 @@ SINGLETON = attribute(
 @pytest.mark.parametrize("text", ["---\na : int", "# table\n---\na : int\nindex (a)"])
 def test_a_table_without_primary_key_has_a_hidden_one(text):
     heading = resolved(text).heading
-    assert heading.all_attributes == (attribute("a", "int"), SINGLETON)
+    assert heading.all_attributes == (SINGLETON, attribute("a", "int"))
     assert (heading.names, heading.primary_key) == (["a"], [])
 
 
 def test_secondary_foreign_keys_only():
     child = resolved("---\n-> Subject")
     assert child.heading.all_attributes == (
-        attribute("subject_id", "int unsigned", comment='the "id"'),
         SINGLETON,
+        attribute("subject_id", "int unsigned", comment='the "id"'),
     )
     assert child.foreign_keys == (ForeignKey(SUBJECT.name, (("subject_id", "subject_id"),)),)
 
@@ -423,7 +423,7 @@ def test_foreign_key_to_a_singleton():
     assert child.heading.primary_key == ["a"]
     assert child.foreign_keys == (ForeignKey(ONLY.name, (("_singleton", "_singleton"),)),)
     in_key = resolved("-> Settings\na : int")
-    assert [a.name for a in in_key.heading.all_attributes if a.in_key] == ["a", "_singleton"]
+    assert in_key.heading.stored_key == ["a", "_singleton"]
     only = resolved("-> Settings\n---\na : int")
     assert (only.heading.names, only.heading.primary_key) == (["a"], [])
     assert only.foreign_keys == child.foreign_keys

@@ -177,11 +177,17 @@ class Belongings:
         dropped = []
         for name, index in self.indexes.items():
             now = replace(index, attributes=alteration.as_indexed(index).attributes)
-            if missing[now]:
+            if missing[now] and not _paths_change(index, now):
                 missing[now] -= 1
             else:
                 dropped.append(name)
         return dropped, list(missing.elements())
+
+
+def _paths_change(old: Index, new: Index) -> bool:
+    """Tell whether a path into a document begins with another name."""
+    pairs = zip(old.attributes, new.attributes, strict=True)
+    return any(before != after and parse_json_path(after) for before, after in pairs)
 
 
 def wanted_indexes(spec: TableSpec) -> list[OwnIndex]:

@@ -105,7 +105,8 @@ def _assigned(old: Attribute, new: Attribute) -> str:
     one, other = old.stored_type, new.stored_type
     assert one is not None
     assert other is not None
-    if one == other or (one.category in _OF_ONE_FORM and widens(one, other)):
+    same = old.attribute_type == new.attribute_type
+    if same or (one.category in _OF_ONE_FORM and widens(one, other)):
         return quote(old.name)
     return f"retyped({quote(old.name)}, {literal(old.type)}, {literal(new.type)})"
 
