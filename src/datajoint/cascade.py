@@ -5,7 +5,7 @@ Manual 5.13 and 7.3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -299,9 +299,18 @@ def plan_drop(connection: Connection, table: str) -> list[tuple[str, int]]:
         Full table name and number of rows, parents first.
     """
     graph = connection.dependencies.load()
-    plan = []
-    for name in graph.descendants(table):
-        statement = Writer(connection.dialect).count(graph.tables[name].relation)
-        ((count,),) = connection.rows(statement)
-        plan.append((name, count))
-    return plan
+    return [(name, count_rows(connection, graph.tables[name])) for name in graph.descendants(table)]
+
+
+def count_rows(connection: Connection, spec: TableSpec) -> int:
+    """Count the rows of a table."""
+    ((count,),) = connection.rows(Writer(connection.dialect).count(spec.relation))
+    return int(count)
+
+
+def plan_text(title: str, rows: Iterable[tuple[str, int]]) -> str:
+    """Write a plan: full table names and numbers of rows."""
+    listed = list(rows)
+    width = max((len(name) for name, _ in listed), default=0)
+    lines = [f"    {name:<{width}}  {count:>8} row{'s'[: count != 1]}" for name, count in listed]
+    return "\n".join([title, *lines])

@@ -13,6 +13,7 @@ from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
+from .cascade import count_rows, plan_text
 from .classes import spawn_classes
 from .connection import Connection, conn
 from .declare import TableName
@@ -359,7 +360,8 @@ class Schema:
                 f"Schema `{name}` cannot be dropped while {', '.join(foreign)} refer to its tables"
             )
         if config["safemode"] and not force:
-            print(f"About to drop the schema `{name}` with {len(own)} tables and all their data.")
+            rows = [(t, count_rows(self.connection, graph.tables[t])) for t in graph.sorted(own)]
+            print(plan_text(f"About to drop the schema `{name}`:", rows))
             if user_choice("Proceed?", default="no") != "yes":
                 print("Nothing was dropped.")
                 return

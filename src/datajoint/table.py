@@ -29,16 +29,16 @@ from .errors import (
 )
 from .expression import QueryExpression
 from .external import declare_stores
-from .grammar import Reference, parse_definition, unquote
+from .grammar import Reference, parse_definition
 from .heading import Heading
 from .insertion import EncodedRow, RowEncoder, rows_of
 from .logging import logger
 from .references import Context, adapter_finder, class_names, find_table
+from .refusals import explain_duplicate, explain_missing_parent
 from .service import log_event
 from .settings import config
 from .sql import algebra
 from .sql.algebra import Relation
-from .sql.select import Writer
 from .sql.statements import insert_rows, insert_select, update
 from .types import Adapted
 from .utils import get_master, split_full_table_name, user_choice
@@ -443,76 +443,13 @@ class Table(QueryExpression):
                         statement = insert_rows(dialect, self._quoted, columns, key, rest, mode)
                         self.connection.insert(statement, [values for _, values in group])
         except DuplicateError as error:
-            raise self._explain_duplicate(chunk, error, mode) from error.__cause__
+            raise explain_duplicate(
+                self.connection, self.spec, chunk, error, mode
+            ) from error.__cause__
         except IntegrityError as error:
-            raise self._explain_missing_parent(chunk, error) from error.__cause__
-
-    def _explain_duplicate(
-        self, chunk: list[EncodedRow], error: DuplicateError, mode: str
-    ) -> DuplicateError:
-        """Name the first entity whose primary or unique key is given twice or exists."""
-        heading = self.heading
-        rows = [dict(zip(columns, values, strict=True)) for columns, values in chunk]
-        primary = tuple(heading.primary_key)
-        if not primary and mode == "insert":
-            return DuplicateError(
-                f"Cannot insert into {self.name}: without a primary key it has at most one entity. "
-                "Set replace=True to replace it"
-            )
-        # That a path into a document has a value already, the error of the database tells.
-        unique = (
-            index.attributes
-            for index in heading.secondary_indexes
-            if index.unique and heading.attributes.keys() >= set(index.attributes)
-        )
-        for names in (primary, *unique) if mode == "insert" else unique:
-            keys = [tuple(row.get(name) for name in names) for row in rows]
-            keys = [key for key in keys if None not in key]
-            existing = algebra.Restriction(self.spec.relation, algebra.OneOf(names, tuple(keys)))
-            writer = Writer(self.connection.dialect)
-            stored = {_folded(key) for key in self.connection.rows(writer.select(existing, names))}
-            given: set[tuple[Any, ...]] = set()
-            for key in keys:
-                if _folded(key) in stored | given:
-                    shown = ", ".join(f"{n} = {v!r}" for n, v in zip(names, key, strict=True))
-                    twice = "is given twice" if _folded(key) in given else "exists already"
-                    found = DuplicateError(
-                        f"Cannot insert into {self.name}: an entity with {shown} {twice}"
-                    )
-                    advice = (
-                        "To pass over entities whose primary keys exist, set skip_duplicates=True"
-                    )
-                    return found.suggest(advice) if names == primary else found
-                given.add(_folded(key))
-        # It was given far before, and the rows given there are undone.
-        return DuplicateError(f"Cannot insert into {self.name}: {error}")
-
-    def _explain_missing_parent(
-        self, chunk: list[EncodedRow], error: IntegrityError, action: str = "insert into"
-    ) -> IntegrityError:
-        """Name the foreign key and the value for which a parent is missing."""
-        writer = Writer(self.connection.dialect)
-        attributes = self.heading.all_attributes
-        hidden = {a.name: unquote(a.default) for a in attributes if a.is_hidden and a.default}
-        for foreign_key in self.spec.foreign_keys:
-            parent = self.connection.table(foreign_key.parent)
-            child, names = foreign_key.child_attributes, foreign_key.parent_attributes
-            rows = (hidden | dict(zip(columns, values, strict=True)) for columns, values in chunk)
-            for values in dict.fromkeys(tuple(row.get(n) for n in child) for row in rows):
-                if None in values:
-                    continue
-                condition = algebra.OneOf(names, (values,))
-                found = algebra.Restriction(parent.relation, condition)
-                if not self.connection.rows(writer.exists(found))[0][0]:
-                    pairs = [(n, v) for n, v in zip(names, values, strict=True) if n not in hidden]
-                    shown = ", ".join(f"{n} = {v!r}" for n, v in pairs)
-                    own = f" ({', '.join(child)})" if pairs else ""
-                    return IntegrityError(
-                        f"Cannot {action} {self.name}: its foreign key{own} refers to "
-                        f"{foreign_key.parent}, which has no entity"
-                        + (f" with {shown}" if shown else "")
-                    )
-        return error
+            raise explain_missing_parent(
+                self.connection, self.spec, chunk, error
+            ) from error.__cause__
 
     def _insert_query(self, query: QueryExpression, mode: str, ignore_extra_fields: bool) -> None:
         heading = self.heading
@@ -594,7 +531,9 @@ class Table(QueryExpression):
             except IntegrityError as error:
                 # A foreign key can share attributes with the primary key.
                 chunk = [(tuple(key | values), tuple((key | values).values()))]
-                raise self._explain_missing_parent(chunk, error, "update") from error.__cause__
+                raise explain_missing_parent(
+                    self.connection, self.spec, chunk, error, "update"
+                ) from error.__cause__
             except DuplicateError as error:
                 raise DuplicateError(f"Cannot update {self.name}", *error.args) from error.__cause__
 
@@ -643,7 +582,7 @@ class Table(QueryExpression):
             return 0
         if safemode:
             rows = [(deletion.table, deletion.count) for deletion in plan]
-            print(_plan_text("About to delete:", rows))
+            print(cascade.plan_text("About to delete:", rows))
             if user_choice("Proceed?", default="no") != "yes":
                 print("Nothing was deleted.")
                 return 0
@@ -742,7 +681,7 @@ class Table(QueryExpression):
                     "drop the master"
                 )
         if config["safemode"]:
-            print(_plan_text("About to drop:", plan))
+            print(cascade.plan_text("About to drop:", plan))
             if user_choice("Proceed?", default="no") != "yes":
                 print("Nothing was dropped.")
                 return
@@ -765,18 +704,6 @@ class Table(QueryExpression):
         self.connection.drop_table(self.name)
         log_event(self.connection, self.name.schema, f"DROP TABLE {self.name}")
         logger.debug("Dropped %s", self.name)
-
-
-def _folded(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Bring texts that the database takes for equal into one form."""
-    return tuple(value.casefold() if isinstance(value, str) else value for value in key)
-
-
-def _plan_text(title: str, rows: Iterable[tuple[str, int]]) -> str:
-    listed = list(rows)
-    width = max(len(name) for name, _ in listed)
-    lines = [f"    {name:<{width}}  {count:>8} row{'s'[: count != 1]}" for name, count in listed]
-    return "\n".join([title, *lines])
 
 
 class FreeTable(Table):

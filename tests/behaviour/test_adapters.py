@@ -436,3 +436,25 @@ def test_errors_of_adapters(lab):
     assert isinstance(error.value.__cause__, AttributeError)
     with pytest.raises(dj.DataJointError, match="of which 20 are allowed"):
         lab.Place.insert1({"at": Point(10**12, 10**12), "outline": []})
+
+
+class TestPipelinesMadeElsewhere:
+    """Classes made from the database find adapters as others do."""
+
+    def test_virtual_module(self, lab, connect):
+        connection = connect()
+        name = lab.schema.database
+        unknown = dj.VirtualModule("places", name, connection=connection)
+        with pytest.raises(dj.DataJointError, match="adapter of type `<point>` is not known"):
+            unknown.Place.fetch("at")
+        assert sorted(unknown.Place.fetch("name")) == ["", "a"]
+        places = dj.VirtualModule("places", name, connection=connection, add_objects=ADAPTERS)
+        assert (places.Place & {"at": Point(1, 2)}).fetch1("mirror") == Point(5, 6)
+        places.Place.insert1((Point(7, 7), [], None, ""))
+        assert len(lab.Place & {"at": Point(7, 7)}) == 1
+        connection.close()
+
+    def test_saved_source_names_the_adapters(self, lab):
+        code = lab.schema.code
+        assert "# Import the adapters of these types here: <point>, <points>, <swapped>" in code
+        assert "    at                   : <point>                      # where it is" in code

@@ -1423,11 +1423,28 @@ class TestPrompts:
         assert answers.prompts == []
 
     @pytest.mark.parametrize("replies", [["no"], [], [""]])
-    def test_drop_declined(self, diamond, answers, replies):
+    def test_drop_declined(self, diamond, schema, answers, replies, capsys):
         answers.replies = list(replies)
         diamond.Top.drop()
         assert diamond.counts() == (3, 6, 4, 8, 5)
         assert len(answers.prompts) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "About to drop:"
+        assert [line.split() for line in lines[1:-1]] == [
+            [f"`{schema.database}`.`{name}`", str(count), "rows"]
+            for name, count in zip(
+                schema.list_tables(), self.in_order(diamond, schema), strict=True
+            )
+        ]
+
+    @staticmethod
+    def in_order(diamond, schema):
+        """Count the rows of all tables, parents first."""
+        connection = schema.connection
+        return [
+            len(dj.FreeTable(connection, f"`{schema.database}`.`{name}`"))
+            for name in schema.list_tables()
+        ]
 
     def test_drop_confirmed(self, diamond, answers):
         answers.replies = ["yes"]
@@ -1436,10 +1453,16 @@ class TestPrompts:
         assert not diamond.Bottom().is_declared
         assert diamond.Right().is_declared
 
-    def test_drop_of_the_schema(self, diamond, schema, answers):
+    def test_drop_of_the_schema(self, diamond, schema, answers, capsys):
         answers.replies = ["no"]
         schema.drop()
         assert diamond.counts() == (3, 6, 4, 8, 5)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == f"About to drop the schema `{schema.database}`:"
+        assert [line.split()[-2:] for line in lines[1:-1]] == [
+            [str(count), "rows"] for count in self.in_order(diamond, schema)
+        ]
+        assert lines[-1] == "Nothing was dropped."
         answers.replies = ["yes"]
         schema.drop()
         assert not schema.exists

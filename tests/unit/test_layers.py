@@ -80,6 +80,7 @@ LAYERS = [
     # tables
     "references",
     "insertion",
+    "refusals",
     "service",
     "external",
     "cascade",
