@@ -454,6 +454,8 @@ class Connection:
         try:
             with self.requiring("CREATE, or REFERENCES on a parent", "create", spec.name):
                 self._run(lambda: self._backend.create_table(spec))
+        except AccessError:
+            raise
         except QueryError as error:
             raise type(error)(f"Cannot create {spec.name}", *error.args) from error.__cause__
         except ValueError as error:  # of a default

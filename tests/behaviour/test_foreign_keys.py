@@ -260,7 +260,7 @@ class TestErrors:
             ("-> text", 3, "`text` is no table"),
             ("-> query", 3, "`query` is no table"),
             ("-> dj", 3, "`dj` is no table"),
-            ("-> `nowhere`.`subject`", 4, "Table `nowhere`.`subject` is not declared in the"),
+            ("-> `nowhere`.`subject`", 3, "Table `nowhere`.`subject` is not declared in the"),
             (
                 "-> Subject.proj(mother='subjct')",
                 24,
@@ -304,7 +304,7 @@ class TestErrors:
             "attribute `subject` is already defined, with type `varchar(5)`; `subject` of "
             f"{lab.Subject.full_table_name} has type `int`",
             "-> Subject",
-            "",
+            "   ",
         )
 
     def test_table_of_another_connection(self, lab, connect):

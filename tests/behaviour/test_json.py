@@ -245,7 +245,7 @@ def test_adapted_documents(schema):
     Place.insert([(1, 1 + 2j), (2, 3 - 4.5j)])
     assert Place.fetch("at", order_by="place").tolist() == [1 + 2j, 3 - 4.5j]
     assert (Place & {"at": 3 - 4.5j}).fetch1("place") == 2
-    assert len(Place & {"at": [1 + 2j, 3 - 4.5j]}) == 2
+    assert len(Place & [{"at": 1 + 2j}, {"at": 3 - 4.5j}]) == 2
     assert (Place & {"at.y": 2}).fetch1("place") == 1
 
 

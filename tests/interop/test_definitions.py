@@ -127,7 +127,7 @@ COMMENTS = [
     "a : int # it's",
     "a : int # `back`",
     "a : int # with: colon",
-    "a : int # naïve 細胞 🧠",
+    "a : int # naïve 細胞",
     "a : int # a -> b, (c); d -- e /* f */",
     "a : uuid # the : id",
     "a : uuid",
@@ -715,6 +715,17 @@ def test_quotes_in_comments_are_escaped_by_us_alone(
     assert incumbent.value(f"len({free}.heading.names)") == 1
 
 
+def test_emoji_in_comments_are_kept_by_us_alone(
+    here: Here, incumbent: Incumbent, schema_name: str, show_create: ShowCreate
+) -> None:
+    source = attributes("a : int # \U0001f9e0")
+    declare(incumbent, f"{schema_name}_a", source)
+    declare(here, f"{schema_name}_b", source)
+    lost, kept = show_create(f"{schema_name}_a"), show_create(f"{schema_name}_b")
+    assert kept["sample"].replace("\\\\U0001F9E0", "?") == lost["sample"]
+    assert here.value("Sample.heading['a'].comment") == "\U0001f9e0"
+
+
 def test_bool_stays_bool_in_references_of_ours_alone(
     here: Here, incumbent: Incumbent, schema_name: str, show_create: ShowCreate
 ) -> None:
@@ -751,6 +762,8 @@ def test_percent_in_comments_is_ours_alone(
 
 # -- describe ----------------------------------------------------------------------------------
 
+#: Defaults that the other client describes wrongly.
+MISDESCRIBED = ("CURRENT_TIMESTAMP", "current_timestamp", "bool", 'say "no"')
 LOST = re.compile(r"bool|\w*int\(")  # neither tells the width of integers
 DESCRIBED_BY_BOTH = {
     **TABLES,
@@ -761,13 +774,14 @@ DESCRIBED_BY_BOTH = {
         *(
             f"a{n}{line[1:]}"
             for n, line in enumerate(DEFAULTS)
-            if "CURRENT_TIMESTAMP" not in line.upper() and "bool" not in line
+            if not any(word in line for word in MISDESCRIBED)
         )
     ),
     "comments": attributes(*(f"a{n}{line[1:]}" for n, line in enumerate(COMMENTS))),
 }
 DESCRIBED_BY_US = {
     "bool": attributes("a : bool", "b : boolean", "c = 1 : bool"),
+    "quotes": attributes(*(line for line in DEFAULTS if 'say "no"' in line)),
     "now": attributes(*(f"a{n}{line[1:]}" for n, line in enumerate(DEFAULTS) if "CURRENT" in line)),
 }
 # what the other client describes wrongly: (name → what it loses)

@@ -147,9 +147,7 @@ def kept_comment(text: str) -> str:
 
     It has none beyond U+FFFF, such as emoji: they become ``\U0001F600``.
     """
-    return re.sub(
-        r"[\U00010000-\U0010FFFF]|\\(?=U[0-9A-F]{8})", lambda m: f"\\U{ord(m[0]):08X}", text
-    )
+    return re.sub(r"[\U00010000-\U0010FFFF]", lambda match: f"\\U{ord(match[0]):08X}", text)
 
 
 def read_comment(text: str) -> str:
