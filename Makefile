@@ -3,18 +3,20 @@
 #   make demo     set up, and run the demonstration pipeline
 #   make test     set up, and run the tests; ARGS="-k fetch" passes options to pytest
 #   make interop  set up, with DataJoint 0.14 beside it, and run the tests that share databases
+#   make soak     set up, and run the tests with random definitions long; EXAMPLES=1000
 #   make lint     set up, and check style and types
 #   make docs     set up, and build the documentation into site/
 #   make clean    remove all that was made
 
-PYTHON ?= python3
-VENV   ?= .venv
-ARGS   ?=
+PYTHON   ?= python3
+VENV     ?= .venv
+ARGS     ?=
+EXAMPLES ?= 1000
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test interop lint docs clean
+.PHONY: help demo test interop soak lint docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +30,9 @@ test: $(VENV)/.test
 
 interop: $(VENV)/.test $(VENV)/.incumbent
 	$(BIN)/python -m pytest tests/interop $(ARGS)
+
+soak: $(VENV)/.test
+	DJ_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m random $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/python -m ruff check

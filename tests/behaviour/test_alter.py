@@ -109,6 +109,7 @@ def test_what_is_declared_has_nothing_to_alter(lab, definition, answers, caplog)
     check_unchanged(lab, definition, caplog)
 
 
+@pytest.mark.random
 def test_any_definition_that_is_declared_has_nothing_to_alter(lab, answers, caplog):
     @examples(50)
     @given(definitions())
@@ -1069,6 +1070,7 @@ def distinct(table):
     return {**content(table), "foreign keys": set(table.spec.foreign_keys)}
 
 
+@pytest.mark.random
 def test_any_alteration_is_done_as_declared_or_refused_as_a_whole(lab):
     numbers = itertools.count()
     outcomes = {True: 0, False: 0}

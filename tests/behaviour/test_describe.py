@@ -111,6 +111,7 @@ def test_part_of_a_master(lab):
 # -- at random ------------------------------------------------------------------------------------
 
 
+@pytest.mark.random
 def test_any_definition(lab, make_schema):
     labs = [30, lab]
 

@@ -561,6 +561,7 @@ def test_source_of_definitions_by_hand(schema, make_schema, check_source):
     check_source(schema, **ADAPTERS)
 
 
+@pytest.mark.random
 def test_source_of_any_definitions(schema, make_schema, check_source):
     other = make_schema()
 
