@@ -254,7 +254,7 @@ def test_values_are_brought_from_type_to_type(value, old, new, expected, kept):
 OLD = "a : int\n---\nb : tinyint unsigned # b\nc = 1 : int\n-> P\nindex (c)"
 NEW = "# t\na : int\n---\nx = null : date\nd = 'y' : varchar(9) # {b}\n-> Q\nunique index (d)"
 BELONGINGS = Belongings(
-    {"t 1": OwnIndex(("c",)), "t 2 (foreign key)": OwnIndex(("p",), for_foreign_key=True)},
+    {"t 1": OwnIndex(("c",)), "t 2 (foreign key)": OwnIndex(("p",), implied=True)},
     {"t_ibfk_1": spec(OLD).foreign_keys[0]},
 )
 

@@ -127,11 +127,12 @@ class OwnIndex(Index):
 
     Attributes
     ----------
-    for_foreign_key : bool
-        Whether it exists only to make a foreign key fast.
+    implied : bool
+        Whether no line of the definition asks for it: it makes a foreign key fast, or numbers
+        unique.
     """
 
-    for_foreign_key: bool = False
+    implied: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Belongings:
         Parameters
         ----------
         indexes : iterable
-            Name, whether it is unique, whether it is for a foreign key, attribute.
+            Name, whether it is unique, whether it is implied, attribute.
         foreign_keys : iterable
             Name, schema and table of the parent, attribute, attribute of the parent.
         """
@@ -190,13 +191,20 @@ def _paths_change(old: Index, new: Index) -> bool:
     return any(before != after and parse_json_path(after) for before, after in pairs)
 
 
+def counters(spec: TableSpec) -> list[str]:
+    """Name the attributes that need a unique index of their own to be auto_increment."""
+    first = spec.heading.stored_key[0]
+    return [a.name for a in spec.heading.all_attributes if a.autoincrement and a.name != first]
+
+
 def wanted_indexes(spec: TableSpec) -> list[OwnIndex]:
     """List the indexes of a table: the key of a parent is searched for its children."""
     wanted = [OwnIndex(index.attributes, index.unique) for index in spec.heading.secondary_indexes]
+    wanted += [OwnIndex((name,), unique=True, implied=True) for name in counters(spec)]
     covered = [tuple(spec.heading.stored_key), *(index.attributes for index in wanted)]
     for foreign_key in spec.foreign_keys:
         attributes = foreign_key.child_attributes
         if not any(index[: len(attributes)] == attributes for index in covered):
-            wanted.append(OwnIndex(attributes, for_foreign_key=True))
+            wanted.append(OwnIndex(attributes, implied=True))
             covered.append(attributes)
     return wanted

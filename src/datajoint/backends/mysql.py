@@ -40,8 +40,8 @@ from ..sql.statements import Insert
 from ..types import AttributeType, Other, time_text
 from . import mysql_drivers as drivers
 from .base import Backend, Cursor
-from .catalog import Belongings, assemble, is_readable, marked_type
-from .mysql_ddl import alter_statement, create_statement, own_keys, read_comment
+from .catalog import Belongings, assemble, counters, is_readable, marked_type
+from .mysql_ddl import alter_statement, create_statement, read_comment
 from .mysql_paths import hidden, path_of_column, path_of_expression, paths_of
 
 SQL_MODE = (
@@ -370,8 +370,8 @@ class MySQLBackend(Backend):
         self._send(self._encoded(create_statement(spec, functional_keys=not self._is_mariadb)))
 
     def catalogued(self, spec: TableSpec) -> TableSpec:
-        counters = (Index((name,), unique=True) for name in own_keys(spec))
-        indexes = (*spec.heading.secondary_indexes, *counters)
+        implied = (Index((name,), unique=True) for name in counters(spec))
+        indexes = (*implied, *spec.heading.secondary_indexes)
         heading = replace(spec.heading, secondary_indexes=indexes)
         return _without_own_indexes(replace(spec, heading=heading))
 
@@ -587,12 +587,16 @@ def _default_of(default: str | None, type_: AttributeType) -> str | None:
 
 
 def _without_own_indexes(spec: TableSpec) -> TableSpec:
-    """Leave out the indexes that the server makes for foreign keys."""
+    """Leave out the indexes that foreign keys and counters bring."""
     own = {foreign_key.child_attributes for foreign_key in spec.foreign_keys}
-    indexes = tuple(
+    indexes = [
         index
         for index in spec.heading.secondary_indexes
         if index.unique or index.attributes not in own
-    )
-    heading = replace(spec.heading, secondary_indexes=indexes)
+    ]
+    for name in counters(spec):
+        index = Index((name,), unique=True)
+        if index in indexes:
+            indexes.remove(index)
+    heading = replace(spec.heading, secondary_indexes=tuple(indexes))
     return replace(spec, heading=heading)

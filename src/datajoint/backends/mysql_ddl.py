@@ -14,7 +14,7 @@ from ..errors import DataJointError
 from ..heading import Attribute
 from ..sql.mysql import DIALECT
 from ..types import Enum
-from .catalog import Belongings, OwnIndex, names, references
+from .catalog import Belongings, OwnIndex, counters, names, references
 from .mysql_paths import hidden, index_clause, path_column, paths_of
 
 quote = DIALECT.quote
@@ -40,7 +40,7 @@ def create_statement(spec: TableSpec, *, functional_keys: bool) -> str:
     clauses += [
         index_clause(index, functional=functional_keys) for index in heading.secondary_indexes
     ]
-    clauses += [f"UNIQUE INDEX ({quote(name)})" for name in own_keys(spec)]
+    clauses += [f"UNIQUE INDEX ({quote(name)})" for name in counters(spec)]
     return (
         f"CREATE TABLE IF NOT EXISTS {DIALECT.table(spec.name.schema, spec.name.table)} (\n"
         + ",\n".join(clauses)
@@ -120,12 +120,6 @@ def _columns(alteration: Alteration) -> Iterator[str]:
         place = f"AFTER {quote(name)}"
 
 
-def own_keys(spec: TableSpec) -> list[str]:
-    """Name the attributes that need an index of their own to be auto_increment."""
-    first = spec.heading.stored_key[0]
-    return [a.name for a in spec.heading.all_attributes if a.autoincrement and a.name != first]
-
-
 def _inherited(spec: TableSpec) -> set[str]:
     return {name for foreign_key in spec.foreign_keys for name in foreign_key.child_attributes}
 
@@ -202,10 +196,12 @@ def _index_changes(
     alteration: Alteration, belongings: Belongings
 ) -> tuple[list[str], list[OwnIndex]]:
     """Tell which indexes are dropped and added; those of foreign keys have no mark."""
-    own = {foreign_key.child_attributes for foreign_key in alteration.old.foreign_keys}
-    indexes = {
-        name: replace(index, for_foreign_key=not index.unique and index.attributes in own)
-        for name, index in belongings.indexes.items()
-        if None not in index.attributes
-    }
+    implied = {(fk.child_attributes, False) for fk in alteration.old.foreign_keys}
+    implied |= {((name,), True) for name in counters(alteration.old)}
+    indexes = {}
+    for name, index in belongings.indexes.items():
+        what = (index.attributes, index.unique)
+        indexes[name] = replace(index, implied=what in implied)
+        if index.unique:  # the next one alike is of the definition
+            implied.discard(what)
     return replace(belongings, indexes=indexes).index_changes(alteration)

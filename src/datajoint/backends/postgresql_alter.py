@@ -182,7 +182,7 @@ def _index_statements(
 
 def _free_numbers(alteration: Alteration, belongings: Belongings) -> Iterator[int]:
     """Count the numbers that no index of the table has in its name."""
-    kinds = (OwnIndex(()), OwnIndex((), for_foreign_key=True))
+    kinds = (OwnIndex(()), OwnIndex((), implied=True))
     for number in itertools.count(1):
         names = {index_name(alteration.new, kind, number) for kind in kinds}
         if names.isdisjoint(belongings.indexes):

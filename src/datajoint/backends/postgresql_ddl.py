@@ -101,7 +101,7 @@ def create_index(spec: TableSpec, table: str, index: OwnIndex, number: int) -> l
 
 def index_name(spec: TableSpec, index: OwnIndex, number: int) -> str:
     """Name an index of a table."""
-    return _short(spec.name.table, f" {number}{FOREIGN_KEY_INDEX * index.for_foreign_key}")
+    return _short(spec.name.table, f" {number}{FOREIGN_KEY_INDEX * index.implied}")
 
 
 def foreign_key_clause(foreign_key: ForeignKey) -> str:

@@ -242,7 +242,7 @@ class SQLiteBackend(Backend):
         if not attributes:
             return {}
         indexes = self.execute(
-            'SELECT t.name, i.name, i."unique", c.seqno, c.name '
+            'SELECT t.name, i.name, i."unique", i.origin, c.seqno, c.name '
             + tables.format("pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c")
             + " AND i.origin <> 'pk' AND substr(i.name, -length(?)) <> ?"
             " ORDER BY t.name, i.seq DESC, c.seqno",
@@ -255,12 +255,17 @@ class SQLiteBackend(Backend):
             limits,
         ).fetchall()
         size = len(schema) + 1
+        keys = _primary_keys(attributes, indexes)
         specs = assemble(
             schema,
-            ((name[size:], _attribute(*rest)) for name, *rest, _ in attributes),
+            (
+                (name[size:], _attribute(column, *rest, in_key=(name, column) in keys))
+                for name, column, *rest, _ in attributes
+            ),
             (
                 (name[size:], index, bool(unique), c or noted_term(index, number))
-                for name, index, unique, number, c in indexes
+                for name, index, unique, _, number, c in indexes
+                if index not in keys.values()
             ),
             (
                 (name[size:], str(number), TableName(*_split(parent)), child, key)
@@ -368,6 +373,29 @@ def _split(name: str) -> tuple[str, str]:
     return schema, table
 
 
+def _primary_keys(
+    attributes: Iterable[Sequence[Any]], indexes: Iterable[Sequence[Any]]
+) -> dict[tuple[str, str], str]:
+    """Find the attributes of primary keys: table and attribute → the index that makes them one.
+
+    Where an attribute counts, that is the primary key for SQLite; the key of the table is another
+    one if there is a constraint for it.
+    """
+    counting = {name for name, *_, type_, _, _, _ in attributes if _COUNTS.search(type_ or "")}
+    named = {
+        (table, column): index
+        for table, index, _, origin, _, column in indexes
+        if origin == "u" and table in counting
+    }
+    others = {table for table, _ in named}
+    return named | {
+        (table, column): "" for table, column, _, pk, *_ in attributes if pk and table not in others
+    }
+
+
+_COUNTS = re.compile(r"\s+auto_increment$")
+
+
 def _attribute(
     name: str,
     sql_type: str,
@@ -376,10 +404,11 @@ def _attribute(
     type_: str | None,
     default: str | None,
     comment: str | None,
+    *,
+    in_key: bool,
 ) -> Attribute:
-    text, increments = re.subn(r"\s+auto_increment$", "", type_ or _guess_type(sql_type))
-    in_key = bool(pk)
-    nullable = not not_null and not in_key
+    text, increments = _COUNTS.subn("", type_ or _guess_type(sql_type))
+    nullable = not (not_null or pk or in_key)
     return Attribute(
         name,
         marked_type(text, parse_type(_guess_type(sql_type))),

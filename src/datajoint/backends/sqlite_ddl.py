@@ -116,6 +116,9 @@ def _create_table(spec: TableSpec, table: str) -> str:
     clauses = [_column(attribute) for attribute in heading.all_attributes]
     if not any(attribute.autoincrement for attribute in heading.all_attributes):
         clauses.append(f"PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
+    elif heading.stored_key != [a.name for a in heading.all_attributes if a.autoincrement]:
+        # What counts is the primary key for SQLite; the constraint tells which one is the table's.
+        clauses.append(f"UNIQUE ({names(DIALECT, heading.stored_key)})")
     clauses += [
         f"{references(DIALECT, foreign_key)} ON UPDATE CASCADE" for foreign_key in spec.foreign_keys
     ]
@@ -128,7 +131,7 @@ def _table_name(spec: TableSpec) -> str:
 
 def _create_index(spec: TableSpec, index: OwnIndex, number: int) -> str:
     unique, noted = "UNIQUE " * index.unique, noted_terms(index.attributes)
-    name = f"{_table_name(spec)} {number}{FOREIGN_KEY_INDEX * index.for_foreign_key}"
+    name = f"{_table_name(spec)} {number}{FOREIGN_KEY_INDEX * index.implied}"
     name += f" ({noted})" if noted else ""
     terms = index_terms(DIALECT, index.attributes)
     return f"CREATE {unique}INDEX {quote(name)} ON {quote(_table_name(spec))} ({terms})"
