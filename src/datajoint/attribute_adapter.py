@@ -17,7 +17,6 @@ from typing import Any
 
 from .errors import DataJointError
 from .grammar import parse_type
-from .heading import Heading
 from .types import Adapted, Adapter, AttributeType
 
 ENTRY_POINTS = "datajoint.adapters"
@@ -112,7 +111,13 @@ def _adapt(type_: Adapted, find: Find, seen: tuple[str, ...]) -> Adapted:
     adapter = find(type_.name) or _registered.get(type_.name) or _provided(type_.name)
     if adapter is None:
         return type_
-    text = adapter.attribute_type
+    try:
+        text = adapter.attribute_type
+    except Exception as error:
+        raise DataJointError(
+            f"The adapter `{type_.text}` does not tell its attribute_type "
+            f"({type(error).__name__}: {error})"
+        ) from error
     if not isinstance(text, str):
         raise DataJointError(
             f"The attribute_type of the adapter `{type_.text}` must be the text of a type, not "
@@ -129,17 +134,6 @@ def _adapt(type_: Adapted, find: Find, seen: tuple[str, ...]) -> Adapted:
     return replace(type_, inner=inner, adapter=adapter)
 
 
-def adapt_all(heading: Heading, find: Find) -> Heading:
-    """Give the adapted types of a heading their adapters, so far as they are found."""
-    attributes = tuple(
-        replace(attribute, attribute_type=adapt(attribute.attribute_type, find))
-        if isinstance(attribute.attribute_type, Adapted)
-        else attribute
-        for attribute in heading.all_attributes
-    )
-    return replace(heading, all_attributes=attributes)
-
-
 def adapter_in(context: Mapping[str, Any], name: str) -> Adapter | None:
     """Find the adapter of a name in the code around a class; None where there is none.
 
@@ -153,7 +147,10 @@ def adapter_in(context: Mapping[str, Any], name: str) -> Adapter | None:
 
 def _checked(value: Any, name: str) -> Adapter:
     if inspect.isclass(value) and issubclass(value, AttributeAdapter):
-        value = value()
+        try:
+            value = value()
+        except TypeError as error:  # it lacks a method, or takes arguments
+            raise DataJointError(f"The adapter `{name}` cannot be made: {error}") from error
     missing = [member for member in ("attribute_type", "put", "get") if not hasattr(value, member)]
     if missing:
         raise DataJointError(
@@ -168,5 +165,12 @@ def _checked(value: Any, name: str) -> Adapter:
 def _provided(name: str) -> Adapter | None:
     """Find the adapter of a name among those of installed packages."""
     for entry_point in entry_points(group=ENTRY_POINTS, name=name):
-        return _checked(entry_point.load(), name)
+        try:
+            provided = entry_point.load()
+        except (AttributeError, ImportError) as error:
+            raise DataJointError(
+                f"The adapter `{name}`, which an installed package provides as "
+                f"`{entry_point.value}`, cannot be loaded: {error}"
+            ) from error
+        return _checked(provided, name)
     return None

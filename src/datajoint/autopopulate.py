@@ -156,7 +156,12 @@ class AutoPopulate(Table):
             pending = self._pending(restrictions, limit)
         else:
             taken = jobs.taken(self.target.table_name)
-            free = (key for key in self._pending(restrictions) if key_hash(key) not in taken)
+            name = self.target.table_name
+            free = (
+                key
+                for key in self._pending(restrictions)
+                if key_hash(jobs.stored_key(name, key)) not in taken
+            )
             pending = list(islice(free, limit))
         if order == "reverse":
             pending.reverse()

@@ -264,6 +264,8 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
         return algebra.Equal(name, type_.stored, encoded)
     except NotAdmitted:
         return algebra.Constant(False)
+    except DataJointError as error:  # of an adapter
+        raise DataJointError(f"Attribute `{name}`: {error}") from error.__cause__
     except ValueError as error:
         if attribute.expression is not None:  # of an inferred type only
             return algebra.Equal(name, None, _plain_value(value))

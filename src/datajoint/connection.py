@@ -32,7 +32,7 @@ from .settings import choose_backend, config
 from .sql.dialect import Dialect
 from .sql.statements import Insert
 from .sql.text import SQL
-from .types import Adapter
+from .types import Adapted
 from .url import resolve
 from .utils import is_interactive
 from .version import __version__
@@ -94,8 +94,8 @@ class Connection:
         self._broken: DataJointError | None = None
         self._process = os.getpid()
         self._catalog: dict[str, dict[str, TableSpec]] = {}
-        #: Schema and name of a type → its adapter, as found in the code of one of its tables.
-        self.adapters: dict[tuple[str, str], Adapter] = {}
+        #: Schema, table and attribute → its type, as the code of the table has it.
+        self.adapted: dict[tuple[str, str, str], Adapted] = {}
         #: Schemas whose log cannot be written.
         self.unlogged_schemas: set[str] = set()
         self.schemas: dict[str, Any] = {}

@@ -220,6 +220,7 @@ def resolve(
             else:
                 indexes.append(Index(item.items, item.unique))
     _check_indexes(definition, attributes)
+    _check_self_references(definition, foreign_keys, name, attributes)
     if not attributes:
         raise DataJointError(f"The definition of {name} has no attributes")
     if not any(attribute.in_key for attribute in attributes.values()):
@@ -234,6 +235,23 @@ def resolve(
 def external_table(schema: str, store: str) -> TableName:
     """Name the table that tracks what a schema keeps in a store."""
     return TableName(schema, f"~external_{store}")
+
+
+def _check_self_references(
+    definition: Definition,
+    foreign_keys: list[ForeignKey],
+    name: TableName,
+    attributes: dict[str, Attribute],
+) -> None:
+    """Refuse a reference to a part of the table's own key, of which it was not yet the whole."""
+    key = {attribute.name for attribute in attributes.values() if attribute.in_key}
+    for foreign_key in foreign_keys:
+        if foreign_key.parent == name and set(foreign_key.parent_attributes) != key:
+            raise DataJointError(
+                f"The foreign key ({', '.join(foreign_key.child_attributes)}) of {name} to itself "
+                f"refers to ({', '.join(foreign_key.parent_attributes)}), but the primary key is "
+                f"({', '.join(sorted(key))}): write it below the line `---`"
+            )
 
 
 def _no_adapter(type_: Adapted) -> Adapted:
@@ -292,6 +310,12 @@ def _add_foreign_key(
             line.text.find("["),
         )
     pairs = _paired(item, parent)
+    if parent.name == name and all(child == old for child, old in pairs):
+        raise line.error(
+            "a table refers to itself by other attributes than its key; rename them, as in "
+            f"`-> {reference}.proj(parent_{key[0] if key else 'id'}='{key[0] if key else 'id'}')`",
+            item.column,
+        )
     parents = {a.name: a for a in parent.heading.all_attributes}
     for child, old in pairs:
         if child in attributes:

@@ -178,7 +178,7 @@ class Diagram:
             data["label"] += f" ({_tier(name)})"
         # Long branches first: what joins them later is then drawn beside, not twice.
         sources = sorted(
-            (name for name, parents in graph.in_degree() if not parents),
+            (name for name in graph if not set(graph.predecessors(name)) - {name}),
             key=lambda name: -len(nx.descendants(graph, name)),
         )
         return "\n".join(nx.generate_network_text(graph, sources=sources))

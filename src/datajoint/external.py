@@ -46,7 +46,7 @@ def _declare_store(
         known = ", ".join(f"`{store}`" for store in stores) or "none"
         raise DataJointError(
             f"{name}: the store of attribute `{attribute} : {type_}` is not configured"
-            f"{did_you_mean(type_.store, stores)} Set dj.config['stores']['{type_.store}'] "
+            f"{did_you_mean(type_.store, stores) or '.'} Set dj.config['stores']['{type_.store}'] "
             f"(configured: {known})"
         )
     table = external_table(name.schema, type_.store)

@@ -216,7 +216,10 @@ def _dtype(attribute: Attribute) -> str:
 def as_array(values: list[Any], dtype: str) -> npt.NDArray[Any]:
     """Make a 1-D array; objects, arrays among them, become its elements as they are."""
     if dtype != "O":
-        return np.array(values, dtype=dtype)  # None becomes nan in float64
+        try:
+            return np.array(values, dtype=dtype)  # None becomes nan in float64
+        except OverflowError:  # large unsigned integers stay those of Python
+            pass
     array = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):
         array[i] = value
@@ -224,11 +227,14 @@ def as_array(values: list[Any], dtype: str) -> npt.NDArray[Any]:
 
 
 def _structured(rows: list[Row], heading: Heading, names: Sequence[str]) -> npt.NDArray[Any]:
-    dtype = np.dtype([(name, _dtype(heading[name])) for name in names])
-    array = np.empty(len(rows), dtype=dtype)
-    if rows:
-        for name, column in zip(names, zip(*rows, strict=True), strict=True):
-            array[name] = as_array(list(column), dtype[name].str.lstrip("|"))
+    values = zip(*rows, strict=True) if rows else ((),) * len(names)
+    columns = {
+        name: as_array(list(column), _dtype(heading[name]))
+        for name, column in zip(names, values, strict=True)
+    }
+    array = np.empty(len(rows), dtype=[(name, column.dtype) for name, column in columns.items()])
+    for name, column in columns.items():
+        array[name] = column
     return array
 
 

@@ -228,7 +228,7 @@ def _integer(scanner: Scanner, base: str) -> AttributeType:
 
 
 def _serial(scanner: Scanner, base: str) -> AttributeType:
-    return types.Integer("", 0, 2**64 - 1, True)
+    return types.Integer("bigint unsigned", 0, 2**64 - 1, True)
 
 
 def _bool(scanner: Scanner, base: str) -> AttributeType:
@@ -310,12 +310,13 @@ def _json(scanner: Scanner, base: str) -> AttributeType:
 def _object(scanner: Scanner, base: str) -> AttributeType:
     """Read what is kept in the table or, after ``@``, in a store."""
     if scanner.take("@"):
-        return types.External("", base, scanner.expect(_STORE, "the name of a store")[0])
+        store = scanner.expect(_STORE, "the name of a store")[0]
+        return types.External(f"{base}@{store}", base, store)
     if base == "attach":
         return types.Attachment("")
     if base == "filepath":
         raise scanner.unexpected("expected `@` and the name of a store, as in `filepath@store`")
-    return types.Blob("", _BLOB_SIZES[base])
+    return _blob(scanner, base)
 
 
 def _blob(scanner: Scanner, base: str) -> AttributeType:
@@ -336,7 +337,7 @@ _TYPES: dict[str, Callable[[Scanner, str], AttributeType]] = {
     "year": _year,
     "uuid": _uuid,
     "json": _json,
-    **dict.fromkeys(_BLOB_SIZES, _blob),
+    **dict.fromkeys((name for name in _BLOB_SIZES if name != "blob"), _blob),
     **dict.fromkeys(("blob", "attach", "filepath"), _object),
 }
 
@@ -358,7 +359,7 @@ def _type(scanner: Scanner) -> AttributeType:
     word = None if adapter else scanner.take(IDENTIFIER)
     base = word[0].lower() if word else ""
     if adapter:
-        type_: AttributeType = types.Adapted("", adapter[1])
+        type_: AttributeType = types.Adapted(f"<{adapter[1]}>", adapter[1])
     elif base in _TYPES:
         try:
             type_ = _TYPES[base](scanner, base)
@@ -366,8 +367,8 @@ def _type(scanner: Scanner) -> AttributeType:
             raise Unexpected(str(error), start) from None
     else:
         raise Unexpected(_no_type(word[0] if word else scanner.rest.partition("#")[0]), start)
-    written = scanner.text[start : scanner.column]
-    return replace(type_, text="bigint unsigned" if base == "serial" else written)
+    # Other programs read the names of adapters and stores: blanks are no part of these.
+    return replace(type_, text=type_.text or scanner.text[start : scanner.column])
 
 
 def _no_type(written: str) -> str:
@@ -460,8 +461,14 @@ def parse_definition(text: str) -> Definition:
     DataJointError
         Points at the line and says what was expected.
     """
+    if not isinstance(text, str):
+        raise DataJointError(f"The definition of a table is a text, not {text!r}")
     lines = [Line(line.strip(), i) for i, line in enumerate(text.split("\n"), start=1)]
     lines = [line for line in lines if line.text]
+    for line in lines:
+        odd = re.search("[\0\ud800-\udfff]", line.text)
+        if odd:
+            raise line.error(f"no database can hold the character {odd[0]!a}", odd.start())
     comment = ""
     if lines and lines[0].text.startswith("#"):
         comment = lines[0].text[1:].strip()

@@ -14,7 +14,7 @@ import numpy as np
 
 from .codec import encoder
 from .condition import is_mapping_record
-from .declare import TableSpec
+from .declare import SINGLETON, TableSpec
 from .errors import DataJointError, MissingAttributeError
 from .grammar import unquote
 from .heading import Attribute
@@ -131,6 +131,8 @@ class RowEncoder:
                     f"`{name}` of type `{attribute.type}`: it {error}"
                 ) from None
             columns.append(name)
+        if not columns and any(a.name == SINGLETON for a in self._heading.all_attributes):
+            return (SINGLETON,), ("1",)  # what identifies the only entity
         return tuple(columns), tuple(values)
 
     def encode_value(self, name: str, value: Any) -> Any:

@@ -13,8 +13,10 @@ from .blob import pack
 from .connection import Connection
 from .errors import DataJointError, DuplicateError
 from .hash import key_hash
+from .references import adapted_spec
 from .service import LOG, client, insert_row, service_spec
 from .table import Table
+from .types import Adapted, AttributeType
 
 JOBS = "~jobs"
 _DEFINITION = """# job reservation table for `{schema}`
@@ -118,7 +120,8 @@ class JobTable(ServiceTable):
 
     def complete(self, table_name: str, key: Mapping[str, Any]) -> None:
         """Remove the entry of a key."""
-        (self & {"table_name": table_name, "key_hash": key_hash(key)}).delete()
+        hashed = key_hash(self.stored_key(table_name, key))
+        (self & {"table_name": table_name, "key_hash": hashed}).delete()
 
     def error(
         self,
@@ -141,6 +144,15 @@ class JobTable(ServiceTable):
             error_message = error_message[: _MESSAGE_LENGTH - len(_TRUNCATION)] + _TRUNCATION
         self._note("error", table_name, key, error_message=error_message, error_stack=error_stack)
 
+    def stored_key(self, table_name: str, key: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Give a key with the values that the database has, instead of objects of adapters."""
+        spec = self.connection.tables(self.name.schema).get(table_name)
+        if spec is None or not spec.heading.has_adapters:
+            return key
+        heading = adapted_spec(self.connection, spec).heading
+        types = {name: heading[name].attribute_type for name in key if name in heading}
+        return {name: _put(value, types.get(name)) for name, value in key.items()}
+
     def taken(self, table_name: str) -> set[str]:
         """Collect the hashes of the keys that have an entry."""
         rows = (self & {"table_name": table_name}).fetch("key_hash")
@@ -149,6 +161,7 @@ class JobTable(ServiceTable):
     def _note(
         self, status: str, table_name: str, key: Mapping[str, Any], **error: str | None
     ) -> bool:
+        key = self.stored_key(table_name, key)
         row: dict[str, Any] = {
             "table_name": table_name,
             "key_hash": key_hash(key),
@@ -166,6 +179,12 @@ class JobTable(ServiceTable):
         except DuplicateError:
             return False
         return True
+
+
+def _put(value: Any, type_: AttributeType | None) -> Any:
+    while isinstance(type_, Adapted):
+        value, type_ = type_.put(value), type_.inner
+    return value
 
 
 def _storable(key: Mapping[str, Any]) -> dict[str, Any] | None:

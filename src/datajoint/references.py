@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
-from .attribute_adapter import Find, adapter_in
+from .attribute_adapter import adapt, adapter_in
 from .connection import Connection
 from .declare import TableName, TableSpec
 from .errors import DataJointError, MissingTableError
 from .grammar import Reference
-from .types import Adapter
+from .types import Adapted
 from .utils import did_you_mean
 
 #: Name → what it means in the code around a table class.
@@ -46,7 +49,9 @@ def find_table(
     """
     if reference.literal:
         literal = TableName(*reference.path)
-        return None if literal == declaring else connection.table(literal)
+        if literal == declaring:
+            return None
+        return adapted_spec(connection, connection.table(literal))
     found: Any = context
     for i, name in enumerate(reference.path):
         try:
@@ -61,6 +66,14 @@ def find_table(
     table: Any = found() if inspect.isclass(found) else found
     if isinstance(table, Mapping) or not hasattr(table, "full_table_name"):
         raise DataJointError(f"`{reference}` is no table")
+    if table.restriction:
+        raise DataJointError(f"`{reference}` is restricted: a foreign key refers to all of a table")
+    if getattr(table, "_connection", None) is None and inspect.isclass(found):
+        raise DataJointError(
+            f"The class `{found.__name__}` has no table yet: declare it, with a schema as its "
+            "decorator, before the tables that refer to it (tables cannot refer to each other in a "
+            "circle)"
+        )
     if table.connection is not connection:
         raise DataJointError(f"`{reference}` is a table of another connection")
     if table.name == declaring:
@@ -80,23 +93,49 @@ def _attribute(owner: Any, name: str) -> Any:
     return getattr(owner(), name) if isinstance(value, property) else value
 
 
-def adapter_finder(context: Context, connection: Connection, spec: TableSpec) -> Find:
-    """Make what finds the adapters of the types of a table.
+def adapted_spec(
+    connection: Connection, spec: TableSpec, context: Context = MappingProxyType({})
+) -> TableSpec:
+    """Give the adapted types of a table their adapters, so far as they are known.
 
-    They are looked for in the context of the table; where its attributes come from other tables,
-    or it has no class, they are those that classes of its schema and of its parents brought along.
+    Parameters
+    ----------
+    connection : Connection
+    spec : TableSpec
+    context : mapping
+        The code around the class of the table, if it has one.
     """
-    schemas = dict.fromkeys([spec.name.schema, *(fk.parent.schema for fk in spec.foreign_keys)])
+    if not spec.heading.has_adapters:
+        return spec
+    attributes = tuple(
+        replace(a, attribute_type=_adapted(connection, spec, a.name, a.attribute_type, context))
+        if isinstance(a.attribute_type, Adapted)
+        else a
+        for a in spec.heading.all_attributes
+    )
+    return replace(spec, heading=replace(spec.heading, all_attributes=attributes))
 
-    def find(name: str) -> Adapter | None:
-        adapter = adapter_in(context, name)
-        for schema in schemas:
-            adapter = adapter or connection.adapters.get((schema, name))
-        if adapter is not None:
-            connection.adapters[spec.name.schema, name] = adapter
-        return adapter
 
-    return find
+def _adapted(
+    connection: Connection, spec: TableSpec, name: str, type_: Adapted, context: Context
+) -> Adapted:
+    """Find the adapter of an attribute: that of a parent where it comes from one."""
+    for foreign_key in spec.foreign_keys:
+        source = dict(foreign_key.attributes).get(name)
+        if source is not None and (foreign_key.parent, source) != (spec.name, name):
+            parent = connection.table(foreign_key.parent)
+            inherited = parent.heading.attributes[source].attribute_type
+            if isinstance(inherited, Adapted):
+                found = _adapted(connection, parent, source, inherited, {})
+                if found.adapter is not None:
+                    return found
+    place = (spec.name.schema, spec.name.table, name)
+    if type_.name not in context and place in connection.adapted:
+        return connection.adapted[place]
+    adapted = adapt(type_, partial(adapter_in, context))
+    if type_.name in context:
+        connection.adapted[place] = adapted
+    return adapted
 
 
 def class_names(context: Context) -> dict[str, str]:

@@ -54,6 +54,8 @@ def explain_duplicate(
     for names in (primary, *unique) if mode == "insert" else unique:
         keys = [tuple(row.get(name) for name in names) for row in rows]
         keys = [key for key in keys if None not in key]
+        if not keys:
+            continue
         existing = algebra.Restriction(spec.relation, algebra.OneOf(names, tuple(keys)))
         writer = Writer(connection.dialect)
         stored = {_folded(key) for key in connection.rows(writer.select(existing, names))}

@@ -17,7 +17,7 @@ from .cascade import count_rows, plan_text
 from .classes import spawn_classes
 from .connection import Connection, conn
 from .declare import TableName
-from .errors import AccessError, DataJointError, MissingTableError
+from .errors import AccessError, ConflictError, DataJointError, MissingTableError
 from .insertion import RowEncoder, rows_of
 from .jobs import JobTable, Log
 from .logging import logger
@@ -25,10 +25,14 @@ from .references import Context
 from .service import log_event
 from .settings import config
 from .source import write_python, write_stubs
+from .sql import algebra
+from .sql.select import Writer
 from .user_tables import Lookup, Part, UserTable, bind, parts_of, tier_of
 from .utils import did_you_mean, user_choice
 
 _NAME = re.compile(r"(?!sqlite_)[^`./\\\x00-\x1f]{1,64}", re.IGNORECASE)
+#: How often contents are inserted while others insert the same.
+_ATTEMPTS = 10
 _Class = TypeVar("_Class", bound=type)
 #: How a schema is saved.
 _WRITERS = {"python": write_python, "stubs": write_stubs}
@@ -213,6 +217,7 @@ class Schema:
         class_.declaration_context = context
         table = class_()
         if table.is_declared:
+            table.heading  # noqa: B018 - notes which adapters its types have
             return
         if not self._create_tables:
             raise MissingTableError(
@@ -220,6 +225,7 @@ class Schema:
                 "create_tables=False: activate it with create_tables=True to declare tables"
             )
         table.declare(context)
+        table.heading  # noqa: B018
 
     # -- the tables of the schema -------------------------------------------------------------
 
@@ -450,10 +456,26 @@ def _fill(table: UserTable, contents: Any) -> None:
         )
     encoder = RowEncoder(table.spec, table.connection.dialect, ignore_extra_fields=False)
     encoded = [dict(zip(*encoder.encode(row, i), strict=True)) for i, row in enumerate(rows)]
-    keys = {tuple(row.get(name) for name in heading.primary_key) for row in encoded}
-    known = table & [dict(zip(heading.primary_key, key, strict=True)) for key in keys]
-    if len(known) < len(keys):
-        table.insert(rows, skip_duplicates=True)
+    names = tuple(heading.primary_key)
+    keys = tuple({tuple(row.get(name) for name in names) for row in encoded})
+    if not keys:
+        return
+    known = algebra.OneOf(names, keys) if names else algebra.Constant(True)
+    relation = algebra.Restriction(table.spec.relation, known)
+    ((count,),) = table.connection.rows(Writer(table.connection.dialect).count(relation))
+    if count < len(keys):
+        _insert_missing(table, rows)
+
+
+def _insert_missing(table: UserTable, rows: list[Any]) -> None:
+    """Insert what is not there; others may insert the same at this time."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            table.insert(rows, skip_duplicates=True)
+            return
+        except ConflictError:
+            if attempt == _ATTEMPTS - 1 or table.connection.in_transaction:
+                raise
 
 
 def list_schemas(connection: Connection | None = None) -> list[str]:

@@ -9,12 +9,12 @@ import inspect
 import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from . import cascade
 from .altering import Plan, confirm_alter, execute_alter, plan_alter
-from .attribute_adapter import adapt, adapt_all, require
+from .attribute_adapter import adapt, adapter_in, require
 from .condition import as_expression
 from .connection import Connection
 from .declare import TableName, TableSpec, resolve
@@ -33,7 +33,7 @@ from .grammar import Reference, parse_definition
 from .heading import Heading
 from .insertion import EncodedRow, RowEncoder, rows_of
 from .logging import logger
-from .references import Context, adapter_finder, class_names, find_table
+from .references import Context, adapted_spec, class_names, find_table
 from .refusals import explain_duplicate, explain_missing_parent
 from .service import log_event
 from .settings import config
@@ -111,10 +111,7 @@ class Table(QueryExpression):
     def spec(self) -> TableSpec:
         """All that the database knows about the table."""
         spec = self.connection.table(self.name)
-        if spec.heading.has_adapters:
-            find = adapter_finder(self.declaration_context or {}, self.connection, spec)
-            spec = replace(spec, heading=adapt_all(spec.heading, find))
-        return spec
+        return adapted_spec(self.connection, spec, self.declaration_context or {})
 
     @property
     def connection(self) -> Connection:
@@ -170,10 +167,9 @@ class Table(QueryExpression):
 
     def _defined(self, context: Context, altered: Mapping[TableName, TableSpec]) -> TableSpec:
         """Specify the table as its definition does, among tables that are about to be altered."""
-        find = adapter_finder(context, self.connection, TableSpec(self.name, Heading()))
 
         def adapt_type(type_: Adapted) -> Adapted:
-            adapted = adapt(type_, find)
+            adapted = adapt(type_, partial(adapter_in, context))
             require(adapted)
             return adapted
 
@@ -181,8 +177,12 @@ class Table(QueryExpression):
             found = find_table(reference, context, self.connection, self.name)
             return None if found is None else altered.get(found.name, found)
 
-        definition = parse_definition(inspect.cleandoc(self.definition))
+        text: Any = self.definition
+        definition = parse_definition(text.lstrip() if isinstance(text, str) else text)
         spec = resolve(definition, self.name, lookup, adapt_type)
+        for attribute in spec.heading.all_attributes:  # those of parents too
+            if attribute.attribute_type is not None:
+                require(attribute.attribute_type)
         self._check_declaration(spec)
         return spec
 
@@ -461,6 +461,10 @@ class Table(QueryExpression):
             )
         names = [name for name in heading.names if name in query.heading]
         dialect = self.connection.dialect
+        if not names:  # entities without any values that were given
+            encoder = RowEncoder(self.spec, dialect, ignore_extra_fields=False)
+            self._insert_chunks([[encoder.encode({})] * len(query)], mode)
+            return
         key, rest = heading.stored_key, heading.secondary_attributes
         types = {name: heading.types[name] for name in names}
         statement = insert_select(

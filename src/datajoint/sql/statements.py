@@ -64,8 +64,8 @@ def insert_rows(
     """
     before, conflict = dialect.inserts[mode]
     tail = conflict(table, *(list(map(dialect.quote, part)) for part in (key, rest)))
-    if not columns:
-        return Insert(f"{before} {table} ", (), dialect.row_of_defaults, tail)
+    if not columns:  # where everything has a default, the primary key counts
+        return Insert(f"{before} {table} ", (), dialect.row_of_defaults, "")
     names = ", ".join(map(dialect.quote, columns))
     values = f"({', '.join([dialect.placeholder] * len(columns))})"
     return Insert(f"{before} {table} ({names}) VALUES ", tuple(columns), values, tail)
