@@ -63,17 +63,17 @@ def find_table(
                 f"`{name}` is not defined{f' in `{before}`' if before else ' here'}"
                 f"{did_you_mean(name, known)}"
             ) from None
-    table: Any = found() if inspect.isclass(found) else found
-    if isinstance(table, Mapping) or not hasattr(table, "full_table_name"):
-        raise DataJointError(f"`{reference}` is no table")
-    if table.restriction:
-        raise DataJointError(f"`{reference}` is restricted: a foreign key refers to all of a table")
-    if getattr(table, "_connection", None) is None and inspect.isclass(found):
+    if inspect.isclass(found) and getattr(found, "_connection", found) is None:
         raise DataJointError(
             f"The class `{found.__name__}` has no table yet: declare it, with a schema as its "
             "decorator, before the tables that refer to it (tables cannot refer to each other in a "
             "circle)"
         )
+    table: Any = found() if inspect.isclass(found) else found
+    if isinstance(table, Mapping) or not hasattr(table, "full_table_name"):
+        raise DataJointError(f"`{reference}` is no table")
+    if table.restriction:
+        raise DataJointError(f"`{reference}` is restricted: a foreign key refers to all of a table")
     if table.connection is not connection:
         raise DataJointError(f"`{reference}` is a table of another connection")
     if table.name == declaring:

@@ -193,8 +193,8 @@ def _paths_change(old: Index, new: Index) -> bool:
 
 def counters(spec: TableSpec) -> list[str]:
     """Name the attributes that need a unique index of their own to be auto_increment."""
-    first = spec.heading.stored_key[0]
-    return [a.name for a in spec.heading.all_attributes if a.autoincrement and a.name != first]
+    counting = [a.name for a in spec.heading.all_attributes if a.autoincrement]
+    return [name for name in counting if spec.heading.stored_key[:1] != [name]]
 
 
 def wanted_indexes(spec: TableSpec) -> list[OwnIndex]:
