@@ -6,6 +6,7 @@ resolved against their parents. Manual 5.4 and 5.9; storage formats 2.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from .grammar import (
 from .heading import Attribute, Heading, Index
 from .sql.algebra import Stored
 from .sql.json_path import value_type
-from .types import Adapted, AttributeType, External
+from .types import Adapted, AttributeType, External, time_text
 from .utils import did_you_mean
 
 # -- what a table is ------------------------------------------------------------------------------
@@ -158,9 +159,26 @@ def _default(text: str | None, type_: AttributeType) -> tuple[str | None, bool]:
         raise DataJointError(f"the default {text} {error}, as the type `{type_}` asks") from None
     if stored.category == "integer" and Decimal(value) != encoded:
         raise DataJointError(f"the default {text} is no integer, as the type `{type_}` asks")
-    if stored.numeric:
-        return str(encoded), False
-    return quoted(value if stored.category == "time" else str(encoded)), False
+    return written_default(value, type_), False
+
+
+def written_default(value: str, type_: AttributeType) -> str:
+    """Write the value of a default in the form in which specifications have it.
+
+    Parameters
+    ----------
+    value : str
+        As the definition or the database has it, without quotes.
+    type_ : AttributeType
+    """
+    stored = type_.stored
+    try:
+        encoded = stored.encode(value)
+    except ValueError:  # of another program
+        return value if stored.numeric else quoted(value)
+    if isinstance(encoded, dt.timedelta):
+        return quoted(time_text(encoded, getattr(stored, "digits", 0)))
+    return str(encoded) if stored.numeric else quoted(str(encoded))
 
 
 # -- resolution -----------------------------------------------------------------------------------

@@ -318,6 +318,7 @@ OWN_LINES = {
 # -- at random ------------------------------------------------------------------------------------
 
 _TEXT = string.ascii_letters + string.digits + " _-+*/=<>.,;:!?%&|()[]{}'\"`#$@~^\\éΩµ長"
+_PLANE = st.characters(exclude_categories=["Cc", "Cs"], max_codepoint=0xFFFF)
 _ANY = st.characters(exclude_categories=["Cc", "Cs"])
 COMMENTS = (
     st.text(_TEXT, max_size=30)
@@ -360,7 +361,7 @@ TYPES = st.one_of(
     ),
     with_default("double", _NOTHING | _NULL | st.sampled_from(["0", "-1.", "1e-3", "2.5"])),
     with_default("varchar(40)", _NOTHING | _NULL | st.text(_TEXT, max_size=20).map(quoted)),
-    with_default("varchar(9)", st.text(_ANY, max_size=9).map(quoted)),
+    with_default("varchar(9)", st.text(_PLANE, max_size=9).map(quoted)),
     with_default("VARCHAR (7)", st.sampled_from(BACKSLASHES)),
     with_default("char(5)", _NOTHING | _NULL | st.sampled_from(["abc", '"x y"', "'it''s'"])),
     with_default(
@@ -429,6 +430,7 @@ REFERENCES = {
 def definitions(draw):
     """Draw a definition with attributes, foreign keys and indexes in any order."""
     names = iter("abcdefgh")
+    counters = iter(draw(st.sampled_from([[], [], ["int auto_increment"], ["SERIAL"]])))
     references = draw(st.lists(st.sampled_from(list(REFERENCES)), unique=True, max_size=4))
     split = draw(st.integers(0, len(references)))
     known, indexable = [], []
@@ -436,6 +438,12 @@ def definitions(draw):
     def attribute(in_key):
         name = next(names)
         type_, default = (draw(KEY_TYPES), None) if in_key else draw(TYPES)
+        if draw(st.booleans()):
+            counter = next(counters, None)
+            type_, default = (counter, None) if counter else (type_, default)
+        if type_ == "json":
+            path = draw(st.sampled_from([".n:unsigned", ".a[0].b:char(8)", ".x.y:decimal(5,2)"]))
+            indexable.append(name + path)
         unsorted = ("blob", "json", "attach", "path", "array", "document", "varchar(0)")
         if not any(word in type_ for word in unsorted):
             indexable.append(name)
@@ -478,7 +486,11 @@ def definitions(draw):
 
 def content(table):
     """All there is to know about a table, but for its name."""
-    spec = table.spec
+    return content_of(table.spec)
+
+
+def content_of(spec):
+    """All there is to know about a specification, but for the name of the table."""
     return {
         "comment": spec.heading.comment,
         "attributes": sorted(spec.heading.all_attributes, key=lambda a: a.is_hidden),

@@ -413,6 +413,19 @@ class TestWithoutTheAdapter:
         assert len(free & "at = '1,2'") == 1
         assert free.describe({}).splitlines()[1].split()[:3] == ["at", ":", "<point>"]
 
+    def test_paths_into_documents_and_types(self, make_schema, connect):
+        schema = make_schema()
+        tags = type("Tags", (PointAdapter,), {"attribute_type": "json", "put": lambda _, x: x})()
+        own = type("Own", (dj.Manual,), {"definition": "id : int\n---\nt : <tags>"})
+        schema(own, context={"tags": tags})
+        own.insert1((1, {"n": 5}))
+        connection = connect()
+        free = dj.FreeTable(connection, own.full_table_name)
+        assert (free & {"t.n": 5}).fetch1("id") == 1
+        assert free.proj(n="t.n:signed").fetch1("n") == 5
+        assert free.heading["t"].json
+        connection.close()
+
     def test_preview(self, free):
         text = repr(free & "name = 'a'")
         assert "=<point>=" in text

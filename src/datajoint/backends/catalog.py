@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -65,10 +66,22 @@ def references(dialect: Dialect, foreign_key: ForeignKey) -> str:
     )
 
 
+_ADAPTED = re.compile(r"(<[^<>]*>) = (.*)", re.DOTALL)
+
+
+def noted_type(attribute: Attribute) -> str:
+    """Write the type that is noted with a column: of an adapted one, what is stored as well."""
+    adapted = isinstance(attribute.attribute_type, Adapted)
+    return f"{attribute.type} = {attribute.stored_type}" if adapted else attribute.type
+
+
 def marked_type(marker: str, native: AttributeType) -> AttributeType:
     """Read the type that is noted with a column whose own type says less."""
-    type_ = column_type(marker)
-    return replace(type_, inner=native) if isinstance(type_, Adapted) else type_
+    adapted = _ADAPTED.fullmatch(marker)
+    type_ = column_type(adapted[1] if adapted else marker)
+    if not isinstance(type_, Adapted):
+        return type_
+    return replace(type_, inner=column_type(adapted[2]) if adapted else native)
 
 
 def assemble(

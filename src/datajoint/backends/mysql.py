@@ -19,7 +19,7 @@ import pymysql
 from pymysql.constants import CR, ER
 
 from ..alter import Alteration
-from ..declare import TableName, TableSpec
+from ..declare import TableName, TableSpec, written_default
 from ..errors import (
     AccessError,
     ConflictError,
@@ -33,7 +33,7 @@ from ..errors import (
     QuerySyntaxError,
     UnknownAttributeError,
 )
-from ..grammar import column_type, parse_type, quoted, unquote
+from ..grammar import column_type, parse_type, unquote
 from ..heading import Attribute, Index
 from ..sql.mysql import DIALECT
 from ..sql.statements import Insert
@@ -582,8 +582,7 @@ def _default_of(default: str | None, type_: AttributeType) -> str | None:
         return None
     if re.match(r"current_timestamp", default, re.IGNORECASE):
         return default.upper().replace("()", "")
-    value = unquote(default)
-    return value if type_.numeric else quoted(value)
+    return written_default(unquote(default), type_)
 
 
 def _without_own_indexes(spec: TableSpec) -> TableSpec:

@@ -173,6 +173,16 @@ def _default(attribute: Attribute, inherited: bool) -> str:
         return "NULL" if inherited else "DEFAULT NULL"
     if default is None:
         return "NOT NULL"
+    if attribute.stored_type is not None and attribute.stored_type.category == "uuid":
+        raise DataJointError(
+            f"The attribute `{attribute.name}` of type `{attribute.type}` cannot have a default on "
+            "MySQL and MariaDB, which keep it as 16 bytes"
+        )
+    if max(default) > "\uffff":
+        raise DataJointError(
+            f"The default {default} of attribute `{attribute.name}` has characters beyond U+FFFF, "
+            "such as emoji, which MySQL and MariaDB cannot hold there"
+        )
     if default.upper().startswith("CURRENT_TIMESTAMP") or default[0] in "'\"":
         return f"NOT NULL DEFAULT {default}"
     return f'NOT NULL DEFAULT "{default}"'

@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 
+from ..declare import written_default
 from ..errors import DataJointError
-from ..grammar import column_type, parse_type, quoted
+from ..grammar import column_type, parse_type
 from ..heading import Attribute
 from ..scanner import STRING
 from ..types import AttributeType
@@ -101,9 +102,7 @@ def _default_of(expression: str, type_: AttributeType) -> str | None:
     if match is None:  # an expression, which the server computes
         return None
     value = match[2] if match[1] is None else match[1].replace("''", "'")
-    if type_.numeric:
-        return {"true": "1", "false": "0"}.get(value.lower(), value)
-    return quoted(value)
+    return written_default(value, type_)
 
 
 _TYPES: Mapping[str, str] = {

@@ -15,7 +15,15 @@ from ..heading import Attribute
 from ..sql.postgresql import DIALECT
 from ..sql.postgresql_values import TEXT_COLLATION, TEXT_COLLATION_OPTIONS
 from ..sql.text import literal
-from .catalog import OwnIndex, index_terms, names, noted_terms, references, wanted_indexes
+from .catalog import (
+    OwnIndex,
+    index_terms,
+    names,
+    noted_terms,
+    noted_type,
+    references,
+    wanted_indexes,
+)
 
 #: Bytes in a name.
 NAME_SIZE = 63
@@ -164,7 +172,7 @@ def table_comment(table: str, text: str) -> str:
 
 def comment(table: str, attribute: Attribute) -> str:
     """Write the statement that keeps the type and the comment of an attribute."""
-    text = literal(f":{attribute.type}:{attribute.comment}")
+    text = literal(f":{noted_type(attribute)}:{attribute.comment}")
     return f"COMMENT ON COLUMN {table}.{quote(attribute.name)} IS {text}"
 
 

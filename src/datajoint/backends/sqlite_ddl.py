@@ -22,6 +22,7 @@ from .catalog import (
     index_terms,
     names,
     noted_terms,
+    noted_type,
     references,
     wanted_indexes,
 )
@@ -192,4 +193,4 @@ def _default(attribute: Attribute) -> str:
 
 
 def _stored_type(attribute: Attribute) -> str:
-    return attribute.type + (" auto_increment" if attribute.autoincrement else "")
+    return noted_type(attribute) + (" auto_increment" if attribute.autoincrement else "")
