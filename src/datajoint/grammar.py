@@ -58,16 +58,18 @@ from .utils import did_you_mean
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a definition, to point at in errors."""
+    """A line of a definition, to point at in errors; ``of`` names what is defined."""
 
     text: str
     number: int = field(compare=False)
+    of: str = field(default="", compare=False)
 
     def error(self, message: str, column: int = 0) -> DataJointError:
         """Make an error that shows the line, with a caret under one of its columns."""
         blanks = re.sub(r"[^\t]", " ", self.text[:column])
+        of = f" of `{self.of}`" if self.of else ""
         return DataJointError(
-            f"Line {self.number} of the definition: {message}\n    {self.text}\n    {blanks}^"
+            f"Line {self.number} of the definition{of}: {message}\n    {self.text}\n    {blanks}^"
         )
 
 
@@ -448,13 +450,15 @@ _SEPARATOR = re.compile(r"---|___")
 _INDEX = re.compile(r"(?P<unique>unique\s+)?index\s*\(", re.IGNORECASE | re.ASCII)
 
 
-def parse_definition(text: str) -> Definition:
+def parse_definition(text: str, of: str = "") -> Definition:
     """Parse the text of a definition.
 
     Parameters
     ----------
     text : str
         Manual 5.4.
+    of : str, optional
+        What is defined, for errors: the name of a class.
 
     Raises
     ------
@@ -463,7 +467,7 @@ def parse_definition(text: str) -> Definition:
     """
     if not isinstance(text, str):
         raise DataJointError(f"The definition of a table is a text, not {text!r}")
-    lines = [Line(line.strip(), i) for i, line in enumerate(text.split("\n"), start=1)]
+    lines = [Line(line.strip(), i, of) for i, line in enumerate(text.split("\n"), start=1)]
     lines = [line for line in lines if line.text]
     for line in lines:
         odd = re.search("[\0\ud800-\udfff]", line.text)

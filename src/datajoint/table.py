@@ -178,7 +178,8 @@ class Table(QueryExpression):
             return None if found is None else altered.get(found.name, found)
 
         text: Any = self.definition
-        definition = parse_definition(text.lstrip() if isinstance(text, str) else text)
+        text = text.lstrip() if isinstance(text, str) else text
+        definition = parse_definition(text, type(self).__name__)
         spec = resolve(definition, self.name, lookup, adapt_type)
         for attribute in spec.heading.all_attributes:  # those of parents too
             if attribute.attribute_type is not None:

@@ -243,7 +243,7 @@ class TestWhatTheyBring:
         assert (tree & "id = 1").delete(safemode=False) == 2
 
 
-EXPECTED = "Line 2 of the definition: {}\n    {}\n    {}^"
+EXPECTED = "Line 2 of the definition of `Child`: {}\n    {}\n    {}^"
 
 
 class TestErrors:
@@ -297,7 +297,9 @@ class TestErrors:
             declare(lab, f"id : int\n{line}", context=context)
         text = str(error.value)
         subject = lab.Subject.full_table_name
-        assert text.startswith("Line 2 of the definition: " + message.format(subject=subject))
+        assert text.startswith(
+            "Line 2 of the definition of `Child`: " + message.format(subject=subject)
+        )
         assert text.endswith(f"\n    {line}\n    {' ' * column}^")
         assert "child" not in lab.schema.list_tables()
 
