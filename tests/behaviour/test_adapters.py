@@ -371,10 +371,10 @@ class TestWhereAdaptersAreFound:
         with pytest.raises(dj.DataJointError) as error:
             self.declare(schema, "nobody")
         assert str(error.value) == (
-            "Line 3 of the definition of `Own`: The adapter of type `<nobody>` is not known: define "
-            "an instance of dj.AttributeAdapter with the name `nobody` where the class of the table "
-            "is defined, give it as add_objects to the schema or virtual module, or install the "
-            "package that provides it\n    at : <nobody>\n         ^"
+            "Line 3 of the definition of `Own`: The adapter of type `<nobody>` is not known: "
+            "define an instance of dj.AttributeAdapter with the name `nobody` where the class of "
+            "the table is defined, give it as add_objects to the schema or virtual module, or "
+            "install the package that provides it\n    at : <nobody>\n         ^"
         )
         assert schema.list_tables() == []
 
