@@ -120,32 +120,37 @@ class Schema:
                 raise DataJointError(
                     f"The schema `{schema_name}` is activated already, on another connection"
                 )
-            return
-        if not _NAME.fullmatch(str(schema_name)):
-            raise DataJointError(
-                f"{schema_name!r} is no valid name for a schema: it has up to 64 characters, "
-                "without `.`, `/`, `\\`, backquotes and control characters, and does not begin "
-                "with `sqlite_`"
-            )
+        _check_name(schema_name)
         self._connection = connection or self._connection or conn()
+        if self.connection.backend.is_reserved(schema_name):
+            raise DataJointError(
+                f"`{schema_name}` belongs to the database itself and cannot be a schema with "
+                "tables of yours: choose another name"
+            )
         self._create_schema = self._create_schema if create_schema is None else create_schema
         self._create_tables = self._create_tables if create_tables is None else create_tables
-        self._add_objects = add_objects or self._add_objects
-        if schema_name not in self.connection.list_schemas():
+        self._add_objects = {**(self._add_objects or {}), **(add_objects or {})}
+        self._open(schema_name)
+        while self._deferred:  # a class that fails stays, for the next time
+            self._declare(*self._deferred[0])
+            del self._deferred[0]
+
+    def _open(self, name: str) -> None:
+        """Connect with a schema of the database, and create it if it is not there."""
+        if name not in self.connection.list_schemas():
             if not self._create_schema:
                 raise DataJointError(
-                    f"Database named `{schema_name}` was not defined. Set argument "
+                    f"Database named `{name}` was not defined. Set argument "
                     "create_schema=True to create it."
                 )
-            self.connection.create_schema(schema_name)
-            logger.debug("Created schema %s", schema_name)
-            log_event(self.connection, schema_name, "created")
-        self.database = schema_name
-        self.connection.forget_catalog(schema_name)  # others may have changed it meanwhile
+            self.connection.create_schema(name)
+            logger.debug("Created schema %s", name)
+            log_event(self.connection, name, "created")
+        elif self.database is not None:
+            return
+        self.database = name
+        self.connection.forget_catalog(name)  # others may have changed it meanwhile
         self.connection.register(self)
-        for class_, context in self._deferred:
-            self._declare(class_, context)
-        self._deferred.clear()
 
     @property
     def connection(self) -> Connection:
@@ -219,6 +224,7 @@ class Schema:
                 f"Table {table.name} is not declared, and the schema was activated with "
                 "create_tables=False: activate it with create_tables=True to declare tables"
             )
+        self._open(self._name())  # it may have been dropped since it was activated
         table.declare(context)
 
     # -- the tables of the schema -------------------------------------------------------------
@@ -370,6 +376,19 @@ class Schema:
         for table in tables + hidden:
             self.connection.drop_table(TableName(name, table))
         self.connection.drop_schema(name)
+
+
+def _check_name(name: object) -> None:
+    """Refuse what cannot be the name of a schema."""
+    if not isinstance(name, str):
+        raise DataJointError(
+            f"The name of a schema is a string, not {name!r} of type {type(name).__name__}"
+        )
+    if not _NAME.fullmatch(name):
+        raise DataJointError(
+            f"{name!r} is no valid name for a schema: it has up to 64 characters, without `.`, "
+            "`/`, `\\`, backquotes and control characters, and does not begin with `sqlite_`"
+        )
 
 
 def _names_in(frame: FrameType | None) -> dict[str, Any]:

@@ -159,6 +159,85 @@ def test_deferred_activation(connection, schema_name):
         schema.activate("another")
 
 
+def test_activation_again_declares_what_failed(connection, schema_name, make_schema):
+    schema = dj.Schema()
+
+    @schema
+    class Subject(dj.Manual):
+        definition = "subject : int"
+
+    @schema
+    class Visit(dj.Manual):
+        definition = """
+        -> Person
+        -> Place
+        """
+
+    @schema
+    class Color(dj.Lookup):
+        definition = "color : varchar(3)"
+        contents = (("red",), ("green",))
+
+    with pytest.raises(dj.DataJointError, match="`Person` is not defined here"):
+        schema.activate(schema_name, connection=connection, add_objects={"Place": Subject})
+    assert Subject().is_declared
+    with pytest.raises(dj.DataJointError, match="`Person` is not defined here"):
+        schema.activate(schema_name)
+    with pytest.raises(dj.DataJointError, match="it has 5 characters, of which 3 are allowed"):
+        schema.activate(schema_name, add_objects={"Person": Subject})
+    assert Visit.primary_key == ["subject"]
+    Color.contents = (("red",),)
+    schema.activate(schema_name)
+    assert Color.fetch("color").tolist() == ["red"]
+    Color.delete()
+    schema.activate(schema_name)  # nothing is left to declare
+    assert len(Color()) == 0
+
+
+def test_activation_again_may_declare_tables(make_schema):
+    make_schema()
+    schema = dj.Schema(create_tables=False)
+
+    @schema
+    class Item(dj.Manual):
+        definition = "item : int"
+
+    existing = make_schema()
+    with pytest.raises(MissingTableError, match="create_tables=False"):
+        schema.activate(existing.database, connection=existing.connection)
+    schema.activate(existing.database, create_tables=True)
+    assert Item().is_declared
+
+
+@pytest.mark.parametrize("name", [5, b"x", True, ("a",)])
+def test_the_name_of_a_schema_is_a_string(connection, name):
+    before = connection.list_schemas()
+    with pytest.raises(dj.DataJointError, match="The name of a schema is a string, not "):
+        dj.Schema(name, connection=connection)
+    assert connection.list_schemas() == before
+
+
+RESERVED = {
+    "sqlite": (),
+    "mysql": ("mysql", "information_schema", "performance_schema", "sys", "MySQL"),
+    "postgresql": ("information_schema", "pg_catalog", "pg_toast", "PG_mine", "datajoint"),
+}
+
+
+def test_schemas_of_the_database_are_not_touched(connection, backend):
+    for name in RESERVED[backend]:
+        schema = dj.Schema()
+
+        @schema
+        class Item(dj.Manual):
+            definition = "item : int"
+
+        with pytest.raises(dj.DataJointError, match=f"`{name}` belongs to the database itself"):
+            schema.activate(name, connection=connection)
+        assert not schema.is_activated()
+        assert not connection.tables(name).keys() & {"item", "~log"}
+
+
 def test_a_schema_that_must_exist(connection):
     with pytest.raises(dj.DataJointError) as error:
         dj.Schema("nonexistent", connection=connection, create_schema=False)
@@ -295,3 +374,39 @@ def test_drop_of_a_schema(connection, make_schema):
     first.drop()
     assert not {first.database, second.database} & set(connection.list_schemas())
     assert not first.exists
+
+
+def test_a_dropped_schema_is_created_again(connection, make_schema):
+    schema = make_schema()
+
+    class Item(dj.Manual):
+        definition = "item : int"
+
+    schema(Item)
+    schema.drop()
+    schema(Item)
+    Item.insert1((1,))
+    assert schema.exists
+    assert schema.list_tables() == ["item"]
+    assert Item.full_table_name in connection.dependencies.load().tables
+    schema.drop()
+    schema.activate(schema.database)
+    assert schema.exists
+    assert schema.list_tables() == []
+
+
+def test_a_dropped_schema_that_must_exist(make_schema):
+    make_schema()
+    schema = make_schema(create_schema=False)
+    schema.drop()
+
+    @make_schema()
+    class Other(dj.Manual):
+        definition = "other : int"
+
+    class Item(dj.Manual):
+        definition = "item : int"
+
+    make_schema().drop()
+    with pytest.raises(dj.DataJointError, match="was not defined. Set argument create_schema=True"):
+        schema(Item)
