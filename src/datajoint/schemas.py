@@ -21,11 +21,11 @@ from .errors import AccessError, DataJointError, MissingTableError
 from .insertion import RowEncoder, rows_of
 from .jobs import JobTable, Log
 from .logging import logger
-from .references import Context
+from .references import Context, parts_of
 from .service import log_event
 from .settings import config
 from .source import write_python, write_stubs
-from .user_tables import Lookup, Part, UserTable, bind, parts_of, tier_of
+from .user_tables import Lookup, Part, UserTable, bind, tier_of
 from .utils import did_you_mean, user_choice
 
 _NAME = re.compile(r"(?!sqlite_)[^`./\\\x00-\x1f]{1,64}", re.IGNORECASE)
@@ -207,7 +207,7 @@ class Schema:
         bind(class_, self.connection, self._name())
         names = {**context, **(self._add_objects or {}), class_.__name__: class_, "self": class_}
         self._declare_table(class_, names)
-        for part in parts_of(class_):
+        for part in parts_of(class_).values():
             self._declare_table(part, {**names, **vars(class_), "master": class_, "self": part})
         if issubclass(class_, Lookup):
             table = class_()

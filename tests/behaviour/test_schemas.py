@@ -408,5 +408,108 @@ def test_a_dropped_schema_that_must_exist(make_schema):
         definition = "item : int"
 
     make_schema().drop()
-    with pytest.raises(dj.DataJointError, match="was not defined. Set argument create_schema=True"):
+    with pytest.raises(dj.DataJointError, match="create_schema=True to create it"):
         schema(Item)
+
+
+@pytest.fixture
+def members(schema):
+    """Classes whose members are tables too, though not their parts."""
+
+    @schema
+    class A(dj.Manual):
+        definition = "a : int"
+
+        class Q(dj.Part):
+            definition = """
+            -> master
+            q : int
+            """
+
+    @schema
+    class B(dj.Manual):
+        member = A
+        other = A.Q
+        definition = """
+        -> self.member
+        b : int
+        ---
+        -> [nullable] self.other.proj(other_a="a", other_q="q")
+        """
+
+        class P(dj.Part):
+            definition = "-> master"
+
+        same = P
+
+    return A, B
+
+
+def test_members_that_are_other_tables_are_no_parts(members):
+    A, B = members
+    assert A.Q.table_name == "a__q"
+    assert A.Q.master is A
+    assert B.parts() == [B.P.full_table_name]
+    assert B.describe() == (
+        '-> A\nb                    : int\n---\n-> [nullable] A.Q.proj(other_a="a", other_q="q")\n'
+    )
+    assert A.Q.describe() == "-> A\nq                    : int\n---\n"
+    assert B.P.describe() == "-> B\n---\n"
+
+
+def test_describe_prefers_the_shortest_name_then_the_nearest(schema, members):
+    A, B = members
+    text = B.describe({"Q": A.Q, "A": A})
+    assert text.splitlines()[-1] == '-> [nullable] Q.proj(other_a="a", other_q="q")'
+    assert text.splitlines()[0] == "-> A"
+    module = dj.VirtualModule("m", schema.database, connection=schema.connection)
+    assert B.describe({"m": module, "A": A}).splitlines()[0] == "-> A"
+    assert B.describe({"A": A, "m": module}).splitlines()[0] == "-> A"
+    assert B.describe({"m": module}).splitlines()[-1].startswith("-> [nullable] m.A.Q.proj(")
+    assert B.describe({"Far": A, "Near": A}).splitlines()[0] == "-> Near"
+
+
+def test_a_part_is_named_by_its_member(schema):
+    class Outside(dj.Part):
+        definition = "-> master"
+
+    @schema
+    class A(dj.Manual):
+        definition = "a : int"
+        Inside = Outside
+
+    @schema
+    class B(dj.Manual):
+        definition = "-> A.Inside"
+
+    assert B.describe({"A": A}) == "-> A.Inside\n---\n"
+
+
+def test_a_class_defined_again_has_its_parts(schema):
+    class Outside(dj.Part):
+        definition = "-> master"
+
+    for _ in range(2):
+
+        @schema
+        class A(dj.Manual):
+            definition = "a : int"
+            Inside = Outside
+
+    assert Outside.master is A
+    assert A.parts() == [A.Inside.full_table_name]
+
+
+def test_the_master_of_a_part(schema, make_schema):
+    @schema
+    class A(dj.Manual):
+        definition = "a : int"
+
+        class Q(dj.Part):
+            definition = "-> master"
+
+    assert A.Q.master is A
+    assert A.Q().master is A
+    module = dj.VirtualModule("m", schema.database, connection=schema.connection)
+    assert module.A.Q.master is module.A
+    assert dj.Part.master is None
