@@ -1,5 +1,7 @@
 """Schemas as decorators and as calls; tiers, parts, contents, and the use of classes as tables."""
 
+import hashlib
+
 import pytest
 
 import datajoint as dj
@@ -513,3 +515,85 @@ def test_the_master_of_a_part(schema, make_schema):
     module = dj.VirtualModule("m", schema.database, connection=schema.connection)
     assert module.A.Q.master is module.A
     assert dj.Part.master is None
+
+
+def test_hidden_timestamp(schema, schema_name):
+    class Subject(dj.Manual):
+        definition = """
+        subject : int
+        ---
+        sex = "U" : enum("F", "M", "U")
+        """
+
+        class Weight(dj.Part):
+            definition = """
+            -> master
+            weight : decimal(4, 1)
+            """
+
+    class Only(dj.Lookup):
+        definition = """
+        ---
+        value : int
+        """
+        contents = ((1,),)
+
+    with dj.config(add_hidden_timestamp=True):
+        schema(Subject)
+        schema(Only)
+    for class_ in (Subject, Subject.Weight, Only):
+        *_, last = class_().heading.all_attributes
+        digest = hashlib.sha1(f"{schema_name}.{class_.table_name}".encode()).hexdigest()
+        assert last.name == f"_{digest}_timestamp"
+        assert last.type == "timestamp"
+        assert (last.nullable, last.default, last.comment) == (False, "CURRENT_TIMESTAMP", "")
+    assert Subject().heading.names == ["subject", "sex"]
+    Subject.insert([(1, "F"), {"subject": 2}])
+    Subject.insert1((1, "M"), replace=True)
+    Subject.update1({"subject": 2, "sex": "M"})
+    Subject.Weight.insert((Subject & "subject = 1").proj(weight="20.5"))
+    with pytest.raises(dj.errors.IntegrityError, match="has no entity with subject = 3"):
+        Subject.Weight.insert1((3, 1))
+    with pytest.raises(dj.errors.DuplicateError):
+        Subject.insert1((1, "M"))
+    assert Subject.fetch(as_dict=True, order_by="KEY") == [
+        {"subject": 1, "sex": "M"},
+        {"subject": 2, "sex": "M"},
+    ]
+    assert len(Subject * Subject.Weight) == 1
+    quote = schema.connection.dialect.quote
+    name = Subject().heading.all_attributes[-1].name
+    table = schema.connection.dialect.table(schema_name, "subject")
+    rows = schema.connection.query(f"SELECT {quote(name)} FROM {table}").fetchall()
+    assert len(rows) == 2
+    assert None not in {moment for (moment,) in rows}
+
+
+def test_hidden_timestamp_stays(schema):
+    with dj.config(add_hidden_timestamp=True):
+
+        @schema
+        class Subject(dj.Manual):
+            definition = "subject : int"
+
+    before = Subject().heading.all_attributes[-1]
+    assert Subject.describe() == "subject              : int\n---\n"
+    assert before.name not in schema.code
+    Subject.definition = """
+    subject : int
+    ---
+    note = "" : varchar(30)
+    """
+    Subject.alter(prompt=False)
+    assert [a.name for a in Subject().heading.all_attributes] == ["subject", before.name, "note"]
+    Subject.insert1((1, "x"))
+    assert Subject.fetch1() == {"subject": 1, "note": "x"}
+    assert before in Subject().heading.all_attributes
+
+
+def test_no_hidden_timestamp(schema):
+    @schema
+    class Subject(dj.Manual):
+        definition = "subject : int"
+
+    assert [a.name for a in Subject().heading.all_attributes] == ["subject"]
