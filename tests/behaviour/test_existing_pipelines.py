@@ -699,6 +699,7 @@ def test_source_of_schemas_that_refer_to_each_other(make_schema, connection, mon
         class D(dj.Part):
             definition = "-> master\n-> B"
 
+    name = rig.database
     expected = f"""\
 {top.database} = dj.VirtualModule('{top.database}', '{top.database}')
 
@@ -711,9 +712,9 @@ class A(dj.Manual):
     \"\"\"
 
 
-# Tables of the schema `{rig.database}` refer to tables of this one, and tables below refer to them.
-# On an empty database, this stops here: run the source of `{rig.database}` then, and this one again.
-{rig.database} = dj.VirtualModule('{rig.database}', '{rig.database}')
+# Tables of the schema `{name}` refer to tables of this one, and tables below refer to them.
+# On an empty database, this stops here: run the source of `{name}` then, and this one again.
+{name} = dj.VirtualModule('{name}', '{name}')
 
 
 @schema
@@ -723,11 +724,10 @@ class C(dj.Manual):
     assert f"the source of `{lab.database}` then" in rig.code
     before = [content(schema) for schema in (lab, rig)]
     own, other = lab.code, rig.code
-    rig_name = rig.database
     C.drop()
     rig.drop()
     lab.drop()
-    with pytest.raises(dj.DataJointError, match=f"`{rig_name}` was not defined"):
+    with pytest.raises(dj.DataJointError, match=f"`{name}` was not defined"):
         exec(own, {"__name__": "lab"})
     exec(other, {"__name__": "rig"})
     exec(own, {"__name__": "lab"})
