@@ -305,14 +305,23 @@ class Schema:
         -------
         str or None
             The source, if no file is given.
+
+        Raises
+        ------
+        DataJointError
+            When the file cannot be written.
         """
         if format not in _WRITERS:
             raise DataJointError(f"`format` is one of {', '.join(_WRITERS)}, not {format!r}")
         text = _WRITERS[format](self.connection, self._name(), self._sorted_tables())
         if python_filename is None:
             return text
-        with open(python_filename, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        try:
+            with open(python_filename, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+        except OSError as error:
+            path = os.path.abspath(python_filename)
+            raise DataJointError(f"Cannot write {path}: {error.strerror or error}") from error
         return None
 
     @property

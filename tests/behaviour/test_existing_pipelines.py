@@ -551,6 +551,13 @@ def test_source_is_returned_or_written(lab):
         lab.save(format="yaml")
 
 
+def test_source_that_cannot_be_written(lab, tmp_path):
+    path = tmp_path / "nowhere" / "lab.py"
+    with pytest.raises(dj.DataJointError) as error:
+        lab.save(path)
+    assert str(error.value) == f"Cannot write {path}: No such file or directory"
+
+
 def test_source_of_an_empty_schema(schema, check_source):
     check_source(schema)
 

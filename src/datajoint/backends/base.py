@@ -77,6 +77,11 @@ class Backend(ABC):
         """Whether the session is open and answers."""
 
     @property
+    def exists(self) -> bool:
+        """Whether there is a database to connect to, as far as that can be told before."""
+        return True
+
+    @property
     def has_ended(self) -> bool:
         """Whether the database has ended the session while it was idle."""
         return False

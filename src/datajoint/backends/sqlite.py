@@ -101,6 +101,10 @@ class SQLiteBackend(Backend):
         return f"SQLite file {self.path}" if self.path != ":memory:" else "SQLite in memory"
 
     @property
+    def exists(self) -> bool:
+        return self.path == ":memory:" or Path(self.path).exists()
+
+    @property
     def user(self) -> str:
         return f"{getpass.getuser()}@localhost"
 
