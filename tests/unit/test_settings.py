@@ -763,10 +763,21 @@ class TestShowing:
 
     @pytest.mark.parametrize(
         "name",
-        (
-            "api_key apikey apiKey x-api-key credential credentials private_key auth oauth "
-            "authorization basicAuth passphrase pwd"
-        ).split(),
+        [
+            "api_key",
+            "apikey",
+            "apiKey",
+            "x-api-key",
+            "credential",
+            "credentials",
+            "private_key",
+            "auth",
+            "oauth",
+            "authorization",
+            "basicAuth",
+            "passphrase",
+            "pwd",
+        ],
     )
     def test_names_of_secrets(self, name):
         assert settings.masked("mine", {name: "haha", "other": 5}) == {name: "***", "other": 5}
