@@ -98,29 +98,28 @@ class Schema:
     ) -> None:
         """Connect with a schema of the database, and declare the classes decorated before.
 
-        Parameters are those of the class.
+        Parameters are those of the class. Done again, it declares the classes that could not be
+        declared before, and creates the schema anew if it was dropped.
 
         Raises
         ------
         DataJointError
-            When the schema is activated with another name, or does not exist and is not to be
-            created.
+            When the name is no valid one or that of a schema of the database itself, when the
+            schema is activated with another name, or does not exist and is not to be created.
         """
+        schema_name = self.database if schema_name is None else schema_name
         if schema_name is None:
-            if self.database is None:
-                raise DataJointError("Give the name of the schema to activate")
-            return
-        if self.database is not None:
-            if self.database != schema_name:
-                raise DataJointError(
-                    f"The schema is activated already, as `{self.database}`; it cannot become "
-                    f"`{schema_name}`"
-                )
-            if connection is not None and connection is not self._connection:
-                raise DataJointError(
-                    f"The schema `{schema_name}` is activated already, on another connection"
-                )
+            raise DataJointError("Give the name of the schema to activate")
         _check_name(schema_name)
+        if self.database not in (None, schema_name):
+            raise DataJointError(
+                f"The schema is activated already, as `{self.database}`; it cannot become "
+                f"`{schema_name}`"
+            )
+        if self.database is not None and connection not in (None, self._connection):
+            raise DataJointError(
+                f"The schema `{schema_name}` is activated already, on another connection"
+            )
         self._connection = connection or self._connection or conn()
         if self.connection.backend.is_reserved(schema_name):
             raise DataJointError(
@@ -136,7 +135,7 @@ class Schema:
             del self._deferred[0]
 
     def _open(self, name: str) -> None:
-        """Connect with a schema of the database, and create it if it is not there."""
+        """Connect with a schema of the database, which is created if it is not there."""
         if name not in self.connection.list_schemas():
             if not self._create_schema:
                 raise DataJointError(
@@ -146,8 +145,6 @@ class Schema:
             self.connection.create_schema(name)
             logger.debug("Created schema %s", name)
             log_event(self.connection, name, "created")
-        elif self.database is not None:
-            return
         self.database = name
         self.connection.forget_catalog(name)  # others may have changed it meanwhile
         self.connection.register(self)
@@ -224,7 +221,8 @@ class Schema:
                 f"Table {table.name} is not declared, and the schema was activated with "
                 "create_tables=False: activate it with create_tables=True to declare tables"
             )
-        self._open(self._name())  # it may have been dropped since it was activated
+        if self._name() not in self.connection.schemas:  # it was dropped meanwhile
+            self._open(self._name())
         table.declare(context)
 
     # -- the tables of the schema -------------------------------------------------------------

@@ -207,7 +207,7 @@ def test_activation_again_may_declare_tables(make_schema):
     existing = make_schema()
     with pytest.raises(MissingTableError, match="create_tables=False"):
         schema.activate(existing.database, connection=existing.connection)
-    schema.activate(existing.database, create_tables=True)
+    schema.activate(create_tables=True)
     assert Item().is_declared
 
 
@@ -395,6 +395,22 @@ def test_a_dropped_schema_is_created_again(connection, make_schema):
     schema.activate(schema.database)
     assert schema.exists
     assert schema.list_tables() == []
+
+
+def test_a_schema_that_others_dropped(connect, make_schema):
+    schema = make_schema()
+    dj.Schema(schema.database, connection=connect()).drop()
+
+    class Item(dj.Manual):
+        definition = "item : int"
+
+    for use in (lambda: schema(Item), lambda: schema.jobs):
+        with pytest.raises(dj.DataJointError, match=r"no such schema|Unknown database"):
+            use()
+    assert not schema.exists
+    schema.activate(schema.database)
+    schema(Item)
+    assert schema.list_tables() == ["item"]
 
 
 def test_a_dropped_schema_that_must_exist(make_schema):

@@ -292,6 +292,8 @@ class SQLiteBackend(Backend):
         name = f"{spec.name.schema}.{spec.name.table}"
         self.begin()
         try:
+            if spec.name.schema not in self.schemas():
+                raise QueryError(f"There is no such schema: `{spec.name.schema}`")
             exists = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
             if not self.execute(exists, (name,)).fetchall():
                 for statement in create_statements(spec):
