@@ -16,7 +16,7 @@ from .autopopulate import AutoPopulate
 from .connection import Connection
 from .declare import TableName
 from .logging import logger
-from .references import is_table_class
+from .references import is_table_class, parts_of
 from .user_tables import Part, UserTable, bind, tier_of
 from .utils import to_camel_case
 
@@ -180,7 +180,7 @@ def _classes_in(
         for name, value in context.items()
         if not name.startswith("_") and is_table_class(value) and issubclass(value, UserTable)
     ]
-    parts = [part for master in masters for part in vars(master).values() if is_table_class(part)]
+    parts = [part for master in masters for part in parts_of(master).values()]
     return {
         class_().table_name: class_
         for class_ in (*parts, *masters)

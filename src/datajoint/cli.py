@@ -7,6 +7,7 @@ import keyword
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from textwrap import indent
 from typing import Any
@@ -16,11 +17,12 @@ import click
 import datajoint
 
 from . import demo as demonstration
+from .backends.registry import get_backend
 from .classes import name_classes
 from .connection import Connection, conn
 from .errors import DataJointError
 from .schemas import VirtualModule
-from .settings import SETTINGS, config, masked, origins
+from .settings import SETTINGS, choose_backend, config, masked, origins
 from .table import FreeTable
 from .user_tables import tier_of
 from .utils import did_you_mean
@@ -106,17 +108,27 @@ def main(
       dj describe lab_mice.Mouse              how a table is defined
       dj save lab_mice --output mice.py       Python source for a schema
     """  # noqa: D301 - \b keeps click from filling the lines that follow
-    given = (user, password, host) != (None, None, None)
-    ctx.obj = lambda: conn(host, user, password, reset=given)
+    ctx.obj = partial(_open, host, user, password)
     if ctx.invoked_subcommand is None:
         modules = dict(map(_split_alias, schemas))
         if len(modules) < len(schemas):
             raise click.UsageError("Two schemas have the same ALIAS.")
-        if modules or given:
+        if modules or (user, password, host) != (None, None, None):
             ctx.obj()
         _interact({alias: _module(schema, alias) for alias, schema in modules.items()})
     elif schemas:
         raise click.UsageError("--schemas is for the interactive Python, which has no command.")
+
+
+def _open(host: str | None, user: str | None, password: str | None) -> Connection:
+    """Connect as the options ask, to a database that exists."""
+    account = (user, password) != (None, None)
+    if account and host is None and not get_backend(choose_backend(config)).has_accounts:
+        raise click.UsageError(
+            "--user and --password are for a database server, and none is configured: "
+            "say which one with --host."
+        )
+    return conn(host, user, password, reset=account or host is not None, create=False)
 
 
 # -- schemas --------------------------------------------------------------------------------------
@@ -136,11 +148,14 @@ def _split_alias(text: str) -> tuple[str, str]:
 
 def _module(schema: str, name: str) -> VirtualModule:
     """Open a schema that exists."""
-    known = conn().list_schemas()
-    if schema not in known:
+    try:
+        return VirtualModule(name, schema)
+    except DataJointError:
+        known = conn().list_schemas()
+        if schema in known:
+            raise
         hint = did_you_mean(schema, known) or "; they are listed by: dj schemas"
-        raise DataJointError(f"There is no schema `{schema}`{hint}")
-    return VirtualModule(name, schema)
+        raise DataJointError(f"There is no schema `{schema}`{hint}") from None
 
 
 def _tables(module: VirtualModule) -> dict[str, FreeTable]:
@@ -258,10 +273,7 @@ def save(connect: Connect, schema: str, output: str | None, format: str) -> None
       dj save lab_mice --output mice.pyi --format stubs
     """  # noqa: D301 - \b keeps click from filling the lines that follow
     connect()
-    try:
-        text = _module(schema, schema).schema.save(output, format)
-    except OSError as error:
-        raise click.FileError(str(output), error.strerror) from error
+    text = _module(schema, schema).schema.save(output, format)
     if text is not None:
         click.echo(text, nl=False)
 

@@ -58,6 +58,8 @@ class Connection:
     **options
         Other settings of the section ``database`` that differ from ``dj.config``, such as
         ``backend``, ``path``, ``url`` or ``name``.
+    create : bool
+        Whether a database file that does not exist is created.
 
     Attributes
     ----------
@@ -75,6 +77,8 @@ class Connection:
         port: int | None = None,
         init_fun: str | None = None,
         use_tls: bool | dict[str, Any] | None = None,
+        *,
+        create: bool = True,
         **options: Any,
     ) -> None:
         options |= {"host": host, "user": user, "password": password, "port": port}
@@ -88,6 +92,12 @@ class Connection:
             settings = _with_account(settings)
         self._has_password = settings["database.password"] is not None
         self._backend: Backend = backend(settings)
+        if not (create or self._backend.exists):
+            raise DataJointError(
+                f"There is no database yet: {self._backend.description} does not exist. It is "
+                "created when a schema is; another database is chosen by the settings "
+                "`database.host`, `database.url` or `database.path`"
+            )
         self._lock = threading.RLock()
         self._in_transaction = False
         #: The error that ended the transaction in progress for the database, if one did.
@@ -578,7 +588,7 @@ class _Conn:
         reset : bool
             Close the connection and open a new one, with the present settings.
         **options
-            Other settings of the section ``database``, such as ``path``, for a new connection.
+            Other arguments of :class:`Connection`, such as ``path``, for a new connection.
 
         Returns
         -------

@@ -7,9 +7,10 @@ resolved against their parents. Manual 5.4 and 5.9; storage formats 2.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from .errors import DataJointError
@@ -248,6 +249,17 @@ def resolve(
     return TableSpec(
         name, Heading(tuple(ordered), definition.comment, tuple(indexes)), tuple(foreign_keys)
     )
+
+
+def with_timestamp(spec: TableSpec) -> TableSpec:
+    """Add the hidden attribute that tells when an entity was inserted (storage formats 2.7)."""
+    name = f"{spec.name.schema}.{spec.name.table}"
+    digest = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
+    timestamp = Attribute(
+        f"_{digest}_timestamp", parse_type("timestamp"), default="CURRENT_TIMESTAMP"
+    )
+    attributes = (*spec.heading.all_attributes, timestamp)
+    return replace(spec, heading=replace(spec.heading, all_attributes=attributes))
 
 
 def external_table(schema: str, store: str) -> TableName:

@@ -139,13 +139,19 @@ def _adapted(
 
 
 def class_names(context: Context) -> dict[str, str]:
-    """Name the tables for which a context has classes: full table name → name of the class."""
-    return {full_name: name for name, full_name in _tables_in(context)}
+    """Name the tables for which a context has classes: full table name → name of the class.
+
+    Of several names, the shortest way counts, and then the nearest, which comes last.
+    """
+    names: dict[str, str] = {}
+    for name, full_name in _tables_in(context):
+        if name.count(".") <= names.get(full_name, name).count("."):
+            names[full_name] = name
+    return names
 
 
 def _tables_in(context: Context, prefix: str = "") -> Iterator[tuple[str, str]]:
     value: Any
-    part: Any
     for name, value in list(context.items()):
         if name.startswith("_"):
             continue
@@ -153,9 +159,32 @@ def _tables_in(context: Context, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield from _tables_in(vars(value), f"{name}.")
         elif is_table_class(value):
             yield f"{prefix}{name}", value().full_table_name
-            for part in vars(value).values():
+            for member, part in parts_of(value).items():
                 if is_table_class(part):
-                    yield f"{prefix}{name}.{part.__name__}", part().full_table_name
+                    yield f"{prefix}{name}.{member}", part().full_table_name
+
+
+def parts_of(class_: type) -> dict[str, Any]:
+    """Find the part classes inside the class of a master, by name, in the order of definition.
+
+    Other tables can be members too, and parts of other masters, for foreign keys to refer to.
+    """
+    parts: dict[str, Any] = {}
+    for name, value in vars(class_).items():
+        if inspect.isclass(value) and getattr(value, "tier", None) == "part":
+            master = vars(value).get("_master", class_)
+            # A class that is defined again, as in a notebook, takes over the parts it had.
+            if (
+                master is not None
+                and _where(master) == _where(class_)
+                and value not in parts.values()
+            ):
+                parts[name] = value
+    return parts
+
+
+def _where(class_: type) -> tuple[str, str]:
+    return class_.__module__, class_.__qualname__
 
 
 def is_table_class(value: Any) -> bool:

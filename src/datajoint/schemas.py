@@ -21,13 +21,13 @@ from .errors import AccessError, ConflictError, DataJointError, MissingTableErro
 from .insertion import RowEncoder, rows_of
 from .jobs import JobTable, Log
 from .logging import logger
-from .references import Context
+from .references import Context, parts_of
 from .service import log_event
 from .settings import config
 from .source import write_python, write_stubs
 from .sql import algebra
 from .sql.select import Writer
-from .user_tables import Lookup, Part, UserTable, bind, parts_of, tier_of
+from .user_tables import Lookup, Part, UserTable, bind, tier_of
 from .utils import did_you_mean, user_choice
 
 _NAME = re.compile(r"(?!sqlite_)[^`./\\\x00-\x1f]{1,64}", re.IGNORECASE)
@@ -102,54 +102,56 @@ class Schema:
     ) -> None:
         """Connect with a schema of the database, and declare the classes decorated before.
 
-        Parameters are those of the class.
+        Parameters are those of the class. Done again, it declares the classes that could not be
+        declared before, and creates the schema anew if it was dropped.
 
         Raises
         ------
         DataJointError
-            When the schema is activated with another name, or does not exist and is not to be
-            created.
+            When the name is no valid one or that of a schema of the database itself, when the
+            schema is activated with another name, or does not exist and is not to be created.
         """
+        schema_name = self.database if schema_name is None else schema_name
         if schema_name is None:
-            if self.database is None:
-                raise DataJointError("Give the name of the schema to activate")
-            return
-        if self.database is not None:
-            if self.database != schema_name:
-                raise DataJointError(
-                    f"The schema is activated already, as `{self.database}`; it cannot become "
-                    f"`{schema_name}`"
-                )
-            if connection is not None and connection is not self._connection:
-                raise DataJointError(
-                    f"The schema `{schema_name}` is activated already, on another connection"
-                )
-            return
-        if not _NAME.fullmatch(str(schema_name)):
+            raise DataJointError("Give the name of the schema to activate")
+        _check_name(schema_name)
+        if self.database not in (None, schema_name):
             raise DataJointError(
-                f"{schema_name!r} is no valid name for a schema: it has up to 64 characters, "
-                "without `.`, `/`, `\\`, backquotes and control characters, and does not begin "
-                "with `sqlite_`"
+                f"The schema is activated already, as `{self.database}`; it cannot become "
+                f"`{schema_name}`"
+            )
+        if self.database is not None and connection not in (None, self._connection):
+            raise DataJointError(
+                f"The schema `{schema_name}` is activated already, on another connection"
             )
         self._connection = connection or self._connection or conn()
+        if self.connection.backend.is_reserved(schema_name):
+            raise DataJointError(
+                f"`{schema_name}` belongs to the database itself and cannot be a schema with "
+                "tables of yours: choose another name"
+            )
         self._create_schema = self._create_schema if create_schema is None else create_schema
         self._create_tables = self._create_tables if create_tables is None else create_tables
-        self._add_objects = add_objects or self._add_objects
-        if schema_name not in self.connection.list_schemas():
+        self._add_objects = {**(self._add_objects or {}), **(add_objects or {})}
+        self._open(schema_name)
+        while self._deferred:  # a class that fails stays, for the next time
+            self._declare(*self._deferred[0])
+            del self._deferred[0]
+
+    def _open(self, name: str) -> None:
+        """Connect with a schema of the database, which is created if it is not there."""
+        if name not in self.connection.list_schemas():
             if not self._create_schema:
                 raise DataJointError(
-                    f"Database named `{schema_name}` was not defined. Set argument "
+                    f"Database named `{name}` was not defined. Set argument "
                     "create_schema=True to create it."
                 )
-            self.connection.create_schema(schema_name)
-            logger.debug("Created schema %s", schema_name)
-            log_event(self.connection, schema_name, "created")
-        self.database = schema_name
-        self.connection.forget_catalog(schema_name)  # others may have changed it meanwhile
+            self.connection.create_schema(name)
+            logger.debug("Created schema %s", name)
+            log_event(self.connection, name, "created")
+        self.database = name
+        self.connection.forget_catalog(name)  # others may have changed it meanwhile
         self.connection.register(self)
-        for class_, context in self._deferred:
-            self._declare(class_, context)
-        self._deferred.clear()
 
     @property
     def connection(self) -> Connection:
@@ -206,7 +208,7 @@ class Schema:
         bind(class_, self.connection, self._name())
         names = {**context, **(self._add_objects or {}), class_.__name__: class_, "self": class_}
         self._declare_table(class_, names)
-        for part in parts_of(class_):
+        for part in parts_of(class_).values():
             self._declare_table(part, {**names, **vars(class_), "master": class_, "self": part})
         if issubclass(class_, Lookup):
             table = class_()
@@ -224,6 +226,8 @@ class Schema:
                 f"Table {table.name} is not declared, and the schema was activated with "
                 "create_tables=False: activate it with create_tables=True to declare tables"
             )
+        if self._name() not in self.connection.schemas:  # it was dropped meanwhile
+            self._open(self._name())
         table.declare(context)
         table.heading  # noqa: B018
 
@@ -305,14 +309,23 @@ class Schema:
         -------
         str or None
             The source, if no file is given.
+
+        Raises
+        ------
+        DataJointError
+            When the file cannot be written.
         """
         if format not in _WRITERS:
             raise DataJointError(f"`format` is one of {', '.join(_WRITERS)}, not {format!r}")
         text = _WRITERS[format](self.connection, self._name(), self._sorted_tables())
         if python_filename is None:
             return text
-        with open(python_filename, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        try:
+            with open(python_filename, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+        except OSError as error:
+            path = os.path.abspath(python_filename)
+            raise DataJointError(f"Cannot write {path}: {error.strerror or error}") from error
         return None
 
     @property
@@ -376,6 +389,19 @@ class Schema:
         for table in tables + hidden:
             self.connection.drop_table(TableName(name, table))
         self.connection.drop_schema(name)
+
+
+def _check_name(name: object) -> None:
+    """Refuse what cannot be the name of a schema."""
+    if not isinstance(name, str):
+        raise DataJointError(
+            f"The name of a schema is a string, not {name!r} of type {type(name).__name__}"
+        )
+    if not _NAME.fullmatch(name):
+        raise DataJointError(
+            f"{name!r} is no valid name for a schema: it has up to 64 characters, without `.`, "
+            "`/`, `\\`, backquotes and control characters, and does not begin with `sqlite_`"
+        )
 
 
 def _names_in(frame: FrameType | None) -> dict[str, Any]:

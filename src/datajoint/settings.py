@@ -45,19 +45,23 @@ _ABSENT: Any = object()  # the value of a known setting that is not set, and of 
 
 # --- secrets ----------------------------------------------------------------------------------
 
-_SECRET_NAME = re.compile(r"passw|secret|token", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"passw|passphrase|pwd|secret|token|credential|(api|private)[-_ ]?key|auth(?!or(?!i[sz]))",
+    re.IGNORECASE,
+)
 _PARTLY_SECRET_NAME = re.compile(r"access_key", re.IGNORECASE)
 
 
 def masked(name: str, value: Any) -> Any:
     """Copy a value with what is secret in it replaced, at any depth, judging by the names."""
+    secret = (name in SETTINGS and SETTINGS[name].secret) or _SECRET_NAME.search(name)
     if isinstance(value, Mapping):
-        return {key: masked(str(key), item) for key, item in value.items()}
+        return {key: masked(name if secret else str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [masked(name, item) for item in value]
     if value is None:
         return None
-    if (name in SETTINGS and SETTINGS[name].secret) or _SECRET_NAME.search(name):
+    if secret:
         return "***"
     if not isinstance(value, str):
         return value

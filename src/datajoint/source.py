@@ -27,13 +27,18 @@ _TAKEN = {"dj", "schema", "self", "master", "definition", "database", "declarati
 _PYTHON_HEADER = '''\
 """The tables of the schema `{schema}`, written by DataJoint from the database.
 
-The database does not have the `make` of computed tables. It keeps the contents of lookup tables.
+Not in here: the `make` of computed tables, which the database does not have, and the contents of
+lookup tables, which it keeps.
 """
 
 import datajoint as dj
 
 schema = dj.Schema({name!r})
 '''
+_MUTUAL = """\
+# Tables of the schema `{schema}` refer to tables of this one, and tables below refer to them.
+# On an empty database, this stops here: run the source of `{schema}` then, and this one again.
+"""
 # Names of modules hide no class: a table can be called `any`, and its class `Any`.
 _STUBS_HEADER = '''\
 """The tables of the schema `{schema}` for editors and type checkers, written by DataJoint."""
@@ -82,6 +87,10 @@ class _Node:
     path: tuple[str, ...]
     tier: str
     parts: list[_Node] = field(default_factory=list)
+
+    @property
+    def specs(self) -> list[TableSpec]:
+        return [self.spec, *(part.spec for part in self.parts)]
 
 
 def write_python(connection: Connection, schema: str, tables: Iterable[str]) -> str:
@@ -148,11 +157,10 @@ class _Module:
 
     def python(self) -> str:
         header = _PYTHON_HEADER.format(schema=_escaped(self._schema), name=self._schema)
-        if self._modules:
-            header += "\n" + "".join(
-                f"{module} = dj.VirtualModule({module!r}, {schema!r})\n"
-                for schema, module in self._modules.items()
-            )
+        mutual = self._mutual_schemas()
+        first = [schema for schema in self._modules if schema not in mutual]
+        if first:
+            header += "\n" + "".join(map(self._module, first))
         adapted = {
             attribute.type
             for table in self._names.paths
@@ -162,11 +170,28 @@ class _Module:
         if adapted:
             header += f"\n# Import the adapters of these types here: {', '.join(sorted(adapted))}\n"
         blocks = [header, *self._without_class()]
-        blocks += [
-            self._late_part(node) if len(node.path) > 1 else f"@schema\n{self._class(node)}"
-            for node in self._nodes()
-        ]
+        for node in self._nodes():
+            used = mutual & {fk.parent.schema for spec in node.specs for fk in spec.foreign_keys}
+            blocks += [
+                _MUTUAL.format(schema=_escaped(schema)) + self._module(schema)
+                for schema in sorted(used)
+            ]
+            mutual -= used
+            late = len(node.path) > 1
+            blocks.append(self._late_part(node) if late else f"@schema\n{self._class(node)}")
         return "\n\n".join(blocks)
+
+    def _module(self, schema: str) -> str:
+        """Write the virtual module of another schema."""
+        module = self._modules[schema]
+        return f"{module} = dj.VirtualModule({module!r}, {schema!r})\n"
+
+    def _mutual_schemas(self) -> set[str]:
+        """Name the schemas that this one refers to and that refer to it, by whatever way."""
+        graph = self._connection.dependencies.load(force=False)
+        names = [TableName(self._schema, table).full for table in self._specs]
+        below = {full for name in names for full in graph.descendants(name)}
+        return {graph.tables[full].name.schema for full in below} & set(self._modules)
 
     def _nodes(self) -> list[_Node]:
         """Group parts with their masters, except those that must come later.

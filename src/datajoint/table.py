@@ -17,7 +17,7 @@ from .altering import Plan, confirm_alter, execute_alter, plan_alter
 from .attribute_adapter import adapt, adapter_in, require
 from .condition import as_expression
 from .connection import Connection
-from .declare import TableName, TableSpec, resolve
+from .declare import TableName, TableSpec, resolve, with_timestamp
 from .dependencies import Edge, Graph
 from .describe import describe
 from .errors import (
@@ -162,7 +162,9 @@ class Table(QueryExpression):
 
     def _create(self, spec: TableSpec) -> None:
         declare_stores(self.connection, spec)
-        self.connection.create_table(spec)
+        self.connection.create_table(
+            with_timestamp(spec) if config["add_hidden_timestamp"] else spec
+        )
         log_event(self.connection, self.name.schema, f"Declared {self.name}")
 
     def _defined(self, context: Context, altered: Mapping[TableName, TableSpec]) -> TableSpec:

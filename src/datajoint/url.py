@@ -123,6 +123,11 @@ def resolve(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
     -------
     dict
         The settings of the section ``database`` as they are meant, and all others.
+
+    Raises
+    ------
+    DataJointError
+        If the URL cannot be understood, or the port is no number.
     """
     resolved = dict(settings)
     where = {"database.backend", "database.path", "database.host"}
@@ -133,8 +138,13 @@ def resolve(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
         resolved |= {"database.host": "localhost"} | parts
         resolved |= {name: given[name] for name in given if name in _GIVEN}
     host, colon, port = (resolved["database.host"] or "").rpartition(":")
-    if colon and port.isdigit() and not host.endswith(":"):
+    if colon and port.isdecimal() and not host.endswith(":"):
         resolved |= {"database.host": host.strip("[]"), "database.port": int(port)}
+    elif colon and (host.endswith("]") or not (":" in host or "/" in host)):
+        raise DataJointError(
+            f"The port of the database host {host}:{port} is no number: write NAME or NAME:PORT, "
+            "such as db.example.org:3306"
+        )
     return resolved
 
 

@@ -14,6 +14,7 @@ from .connection import Connection
 from .declare import TableSpec
 from .errors import DataJointError
 from .expression import QueryExpression
+from .references import parts_of
 from .table import Table
 from .utils import from_camel_case
 
@@ -101,7 +102,7 @@ class UserTable(Table, metaclass=TableMeta):
         return self._prefix + from_camel_case(type(self).__name__)
 
     def _with_parts(self) -> list[Table]:
-        return [self, *(part() for part in parts_of(type(self)))]
+        return [self, *(part() for part in parts_of(type(self)).values())]
 
 
 class Manual(UserTable):
@@ -140,6 +141,13 @@ class Computed(UserTable, AutoPopulate):
     _allow_insert = False
 
 
+class _MasterClass:
+    """The attribute ``master`` of part tables."""
+
+    def __get__(self, table: Part | None, class_: type[Part]) -> type[UserTable] | None:
+        return class_._master
+
+
 class Part(UserTable):
     """Base of part tables, which are classes inside the class of their master (manual 9.3)."""
 
@@ -148,10 +156,8 @@ class Part(UserTable):
 
     _master: ClassVar[type[UserTable] | None] = None
 
-    @property
-    def master(self) -> type[UserTable] | None:
-        """The class of the master."""
-        return self._master
+    #: The class of the master, asked of the class or of an instance; None before it is decorated.
+    master = _MasterClass()
 
     @property
     def table_name(self) -> str:
@@ -216,16 +222,7 @@ def bind(class_: type[UserTable], connection: Connection, database: str) -> None
     """Connect a class, and those of its parts, with a schema."""
     class_._connection = connection
     class_.database = database
-    for part in parts_of(class_):
+    for part in parts_of(class_).values():
         part._master = class_
         part._connection = connection
         part.database = database
-
-
-def parts_of(class_: type[UserTable]) -> list[type[Part]]:
-    """List the part classes inside a class, in the order of their definition."""
-    return [
-        value
-        for value in vars(class_).values()
-        if isinstance(value, type) and issubclass(value, Part)
-    ]

@@ -144,7 +144,7 @@ def test_save(run, lab, make_schema):
         ),
         (
             ("save", "{lab}", "-o", "no/folder.py"),
-            "Could not open file 'no/folder.py': No such file or directory",
+            "Cannot write {folder}/no/folder.py: No such file or directory",
         ),
         (("-s", "qqq:lab"), "There is no schema `qqq`; they are listed by: dj schemas"),
     ],
@@ -152,7 +152,7 @@ def test_save(run, lab, make_schema):
 def test_errors_are_one_message(run, lab, args, message):
     result = run(*(arg.format(lab=lab) for arg in args))
     assert result.exit_code == 1
-    assert result.output == f"Error: {message.format(lab=lab)}\n"
+    assert result.output == f"Error: {message.format(lab=lab, folder=Path.cwd())}\n"
 
 
 @pytest.mark.parametrize(
@@ -295,6 +295,30 @@ def test_interactive_python_without_options_touches_nothing(tmp_path):
 
 def test_schemas_without_configuration(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(dj.__file__).parents[1])}
-    done = interact(environment, "", "schemas")
-    assert (done.returncode, done.stdout) == (0, "")
-    assert (tmp_path / "datajoint.db").is_file()
+    for command in (["schemas"], ["describe", "lab"], ["save", "lab"], ["-s", "lab"]):
+        done = interact(environment, "", *command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            f"Error: There is no database yet: SQLite file {tmp_path / 'datajoint.db'} does not "
+            "exist. It is created when a schema is; another database is chosen by the settings "
+            "`database.host`, `database.url` or `database.path`\n"
+        )
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", ["-u bob", "-p secret", "-u bob -p secret"])
+def test_an_account_needs_a_server(options):
+    result = CliRunner().invoke(cli.main, [*options.split(), "schemas"])
+    assert result.exit_code == 2
+    assert "--user and --password are for a database server, and none is" in result.output
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:abc", "localhost:", "[::1]:x"])
+def test_a_port_is_a_number(host):
+    result = CliRunner().invoke(cli.main, ["-h", host, "-u", "bob", "-p", "secret", "schemas"])
+    assert result.exit_code == 1
+    assert result.output == (
+        f"Error: The port of the database host {host} is no number: write NAME or NAME:PORT, such "
+        "as db.example.org:3306\n"
+    )

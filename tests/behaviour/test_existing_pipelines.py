@@ -481,7 +481,8 @@ def test_source_of_a_small_pipeline(lab, check_source):
         f'''\
 """The tables of the schema `{lab.database}`, written by DataJoint from the database.
 
-The database does not have the `make` of computed tables. It keeps the contents of lookup tables.
+Not in here: the `make` of computed tables, which the database does not have, and the contents of
+lookup tables, which it keeps.
 """
 
 import datajoint as dj
@@ -548,6 +549,13 @@ def test_source_is_returned_or_written(lab):
     assert Path("lab.py").read_text(encoding="utf-8") == lab.code
     with pytest.raises(dj.DataJointError, match="`format` is one of python, stubs, not 'yaml'"):
         lab.save(format="yaml")
+
+
+def test_source_that_cannot_be_written(lab, tmp_path):
+    path = tmp_path / "nowhere" / "lab.py"
+    with pytest.raises(dj.DataJointError) as error:
+        lab.save(path)
+    assert str(error.value) == f"Cannot write {path}: No such file or directory"
 
 
 def test_source_of_an_empty_schema(schema, check_source):
@@ -673,6 +681,67 @@ def test_source_refers_to_other_schemas(make_schema, check_source):
     assert f'    -> {second}.Subject.Detail.proj(third="subject_id")\n' in code
     assert f"    -> `{second}`.`sub_2`\n" in code
     check_source(own)
+
+
+def test_source_of_schemas_that_refer_to_each_other(make_schema, connection, monkeypatch):
+    monkeypatch.setattr(dj.conn, "connection", connection)
+    lab, rig, top = make_schema("lab"), make_schema("rig"), make_schema("top")
+
+    @top
+    class Site(dj.Manual):
+        definition = "site : int"
+
+    @lab
+    class A(dj.Manual):
+        definition = "-> Site"
+
+    @rig
+    class B(dj.Manual):
+        definition = "-> A"
+
+    @lab
+    class C(dj.Manual):
+        definition = "c : int"
+
+        class D(dj.Part):
+            definition = "-> master\n-> B"
+
+    name = rig.database
+    expected = f"""\
+{top.database} = dj.VirtualModule('{top.database}', '{top.database}')
+
+
+@schema
+class A(dj.Manual):
+    definition = \"\"\"
+    -> {top.database}.Site
+    ---
+    \"\"\"
+
+
+# Tables of the schema `{name}` refer to tables of this one, and tables below refer to them.
+# On an empty database, this stops here: run the source of `{name}` then, and this one again.
+{name} = dj.VirtualModule('{name}', '{name}')
+
+
+@schema
+class C(dj.Manual):
+"""
+    assert expected in lab.code
+    assert f"the source of `{lab.database}` then" in rig.code
+    before = [content(schema) for schema in (lab, rig)]
+    own, other = lab.code, rig.code
+    C.drop()
+    rig.drop()
+    lab.drop()
+    with pytest.raises(dj.DataJointError, match=f"`{name}` was not defined"):
+        exec(own, {"__name__": "lab"})
+    exec(other, {"__name__": "rig"})
+    exec(own, {"__name__": "lab"})
+    for schema in (lab, rig):
+        schema.connection.forget_catalog(schema.database)
+    assert [content(schema) for schema in (lab, rig)] == before
+    assert [lab.code, rig.code] == [own, other]
 
 
 @pytest.mark.parametrize("name", ["2nd-lab", "class", "dj", "Visit", "master", "größe"])

@@ -1,5 +1,7 @@
 """Schemas as decorators and as calls; tiers, parts, contents, and the use of classes as tables."""
 
+import hashlib
+
 import pytest
 
 import datajoint as dj
@@ -159,6 +161,85 @@ def test_deferred_activation(connection, schema_name):
         schema.activate("another")
 
 
+def test_activation_again_declares_what_failed(connection, schema_name, make_schema):
+    schema = dj.Schema()
+
+    @schema
+    class Subject(dj.Manual):
+        definition = "subject : int"
+
+    @schema
+    class Visit(dj.Manual):
+        definition = """
+        -> Person
+        -> Place
+        """
+
+    @schema
+    class Color(dj.Lookup):
+        definition = "color : varchar(3)"
+        contents = (("red",), ("green",))
+
+    with pytest.raises(dj.DataJointError, match="`Person` is not defined here"):
+        schema.activate(schema_name, connection=connection, add_objects={"Place": Subject})
+    assert Subject().is_declared
+    with pytest.raises(dj.DataJointError, match="`Person` is not defined here"):
+        schema.activate(schema_name)
+    with pytest.raises(dj.DataJointError, match="it has 5 characters, of which 3 are allowed"):
+        schema.activate(schema_name, add_objects={"Person": Subject})
+    assert Visit.primary_key == ["subject"]
+    Color.contents = (("red",),)
+    schema.activate(schema_name)
+    assert Color.fetch("color").tolist() == ["red"]
+    Color.delete()
+    schema.activate(schema_name)  # nothing is left to declare
+    assert len(Color()) == 0
+
+
+def test_activation_again_may_declare_tables(make_schema):
+    make_schema()
+    schema = dj.Schema(create_tables=False)
+
+    @schema
+    class Item(dj.Manual):
+        definition = "item : int"
+
+    existing = make_schema()
+    with pytest.raises(MissingTableError, match="create_tables=False"):
+        schema.activate(existing.database, connection=existing.connection)
+    schema.activate(create_tables=True)
+    assert Item().is_declared
+
+
+@pytest.mark.parametrize("name", [5, b"x", True, ("a",)])
+def test_the_name_of_a_schema_is_a_string(connection, name):
+    before = connection.list_schemas()
+    with pytest.raises(dj.DataJointError, match="The name of a schema is a string, not "):
+        dj.Schema(name, connection=connection)
+    assert connection.list_schemas() == before
+
+
+RESERVED = {
+    "sqlite": (),
+    "mysql": ("mysql", "information_schema", "performance_schema", "sys", "MySQL"),
+    "postgresql": ("information_schema", "pg_catalog", "pg_toast", "PG_mine", "datajoint"),
+}
+
+
+def test_schemas_of_the_database_are_not_touched(connection, backend):
+    for name in RESERVED[backend]:
+        schema = dj.Schema()
+
+        @schema
+        class Item(dj.Manual):
+            definition = "item : int"
+
+        with pytest.raises(dj.DataJointError, match=f"`{name}` belongs to the database itself"):
+            schema.activate(name, connection=connection)
+        assert not schema.is_activated()
+        assert not connection.tables(name).keys() & {"item", "~log"}
+
+
 def test_a_schema_that_must_exist(connection):
     with pytest.raises(dj.DataJointError) as error:
         dj.Schema("nonexistent", connection=connection, create_schema=False)
@@ -295,3 +376,240 @@ def test_drop_of_a_schema(connection, make_schema):
     first.drop()
     assert not {first.database, second.database} & set(connection.list_schemas())
     assert not first.exists
+
+
+def test_a_dropped_schema_is_created_again(connection, make_schema):
+    schema = make_schema()
+
+    class Item(dj.Manual):
+        definition = "item : int"
+
+    schema(Item)
+    schema.drop()
+    schema(Item)
+    Item.insert1((1,))
+    assert schema.exists
+    assert schema.list_tables() == ["item"]
+    assert Item.full_table_name in connection.dependencies.load().tables
+    schema.drop()
+    schema.activate(schema.database)
+    assert schema.exists
+    assert schema.list_tables() == []
+
+
+def test_a_schema_that_others_dropped(connect, make_schema):
+    schema = make_schema()
+    dj.Schema(schema.database, connection=connect()).drop()
+
+    class Item(dj.Manual):
+        definition = "item : int"
+
+    for use in (lambda: schema(Item), lambda: schema.jobs):
+        with pytest.raises(dj.DataJointError, match=r"no such schema|Unknown database"):
+            use()
+    assert not schema.exists
+    schema.activate(schema.database)
+    schema(Item)
+    assert schema.list_tables() == ["item"]
+
+
+def test_a_dropped_schema_that_must_exist(make_schema):
+    make_schema()
+    schema = make_schema(create_schema=False)
+    schema.drop()
+
+    @make_schema()
+    class Other(dj.Manual):
+        definition = "other : int"
+
+    class Item(dj.Manual):
+        definition = "item : int"
+
+    make_schema().drop()
+    with pytest.raises(dj.DataJointError, match="create_schema=True to create it"):
+        schema(Item)
+
+
+@pytest.fixture
+def members(schema):
+    """Classes whose members are tables too, though not their parts."""
+
+    @schema
+    class A(dj.Manual):
+        definition = "a : int"
+
+        class Q(dj.Part):
+            definition = """
+            -> master
+            q : int
+            """
+
+    @schema
+    class B(dj.Manual):
+        member = A
+        other = A.Q
+        definition = """
+        -> self.member
+        b : int
+        ---
+        -> [nullable] self.other.proj(other_a="a", other_q="q")
+        """
+
+        class P(dj.Part):
+            definition = "-> master"
+
+        same = P
+
+    return A, B
+
+
+def test_members_that_are_other_tables_are_no_parts(members):
+    A, B = members
+    assert A.Q.table_name == "a__q"
+    assert A.Q.master is A
+    assert B.parts() == [B.P.full_table_name]
+    assert B.describe() == (
+        '-> A\nb                    : int\n---\n-> [nullable] A.Q.proj(other_a="a", other_q="q")\n'
+    )
+    assert A.Q.describe() == "-> A\nq                    : int\n---\n"
+    assert B.P.describe() == "-> B\n---\n"
+
+
+def test_describe_prefers_the_shortest_name_then_the_nearest(schema, members):
+    A, B = members
+    text = B.describe({"Q": A.Q, "A": A})
+    assert text.splitlines()[-1] == '-> [nullable] Q.proj(other_a="a", other_q="q")'
+    assert text.splitlines()[0] == "-> A"
+    module = dj.VirtualModule("m", schema.database, connection=schema.connection)
+    assert B.describe({"m": module, "A": A}).splitlines()[0] == "-> A"
+    assert B.describe({"A": A, "m": module}).splitlines()[0] == "-> A"
+    assert B.describe({"m": module}).splitlines()[-1].startswith("-> [nullable] m.A.Q.proj(")
+    assert B.describe({"Far": A, "Near": A}).splitlines()[0] == "-> Near"
+
+
+def test_a_part_is_named_by_its_member(schema):
+    class Outside(dj.Part):
+        definition = "-> master"
+
+    @schema
+    class A(dj.Manual):
+        definition = "a : int"
+        Inside = Outside
+
+    @schema
+    class B(dj.Manual):
+        definition = "-> A.Inside"
+
+    assert B.describe({"A": A}) == "-> A.Inside\n---\n"
+
+
+def test_a_class_defined_again_has_its_parts(schema):
+    class Outside(dj.Part):
+        definition = "-> master"
+
+    for _ in range(2):
+
+        @schema
+        class A(dj.Manual):
+            definition = "a : int"
+            Inside = Outside
+
+    assert Outside.master is A
+    assert A.parts() == [A.Inside.full_table_name]
+
+
+def test_the_master_of_a_part(schema, make_schema):
+    @schema
+    class A(dj.Manual):
+        definition = "a : int"
+
+        class Q(dj.Part):
+            definition = "-> master"
+
+    assert A.Q.master is A
+    assert A.Q().master is A
+    module = dj.VirtualModule("m", schema.database, connection=schema.connection)
+    assert module.A.Q.master is module.A
+    assert dj.Part.master is None
+
+
+def test_hidden_timestamp(schema, schema_name):
+    class Subject(dj.Manual):
+        definition = """
+        subject : int
+        ---
+        sex = "U" : enum("F", "M", "U")
+        """
+
+        class Weight(dj.Part):
+            definition = """
+            -> master
+            weight : decimal(4, 1)
+            """
+
+    class Only(dj.Lookup):
+        definition = """
+        ---
+        value : int
+        """
+        contents = ((1,),)
+
+    with dj.config(add_hidden_timestamp=True):
+        schema(Subject)
+        schema(Only)
+    for class_ in (Subject, Subject.Weight, Only):
+        *_, last = class_().heading.all_attributes
+        digest = hashlib.sha1(f"{schema_name}.{class_.table_name}".encode()).hexdigest()
+        assert last.name == f"_{digest}_timestamp"
+        assert last.type == "timestamp"
+        assert (last.nullable, last.default, last.comment) == (False, "CURRENT_TIMESTAMP", "")
+    assert Subject().heading.names == ["subject", "sex"]
+    Subject.insert([(1, "F"), {"subject": 2}])
+    Subject.insert1((1, "M"), replace=True)
+    Subject.update1({"subject": 2, "sex": "M"})
+    Subject.Weight.insert((Subject & "subject = 1").proj(weight="20.5"))
+    with pytest.raises(dj.errors.IntegrityError, match="has no entity with subject = 3"):
+        Subject.Weight.insert1((3, 1))
+    with pytest.raises(dj.errors.DuplicateError):
+        Subject.insert1((1, "M"))
+    assert Subject.fetch(as_dict=True, order_by="KEY") == [
+        {"subject": 1, "sex": "M"},
+        {"subject": 2, "sex": "M"},
+    ]
+    assert len(Subject * Subject.Weight) == 1
+    quote = schema.connection.dialect.quote
+    name = Subject().heading.all_attributes[-1].name
+    table = schema.connection.dialect.table(schema_name, "subject")
+    rows = schema.connection.query(f"SELECT {quote(name)} FROM {table}").fetchall()
+    assert len(rows) == 2
+    assert None not in {moment for (moment,) in rows}
+
+
+def test_hidden_timestamp_stays(schema):
+    with dj.config(add_hidden_timestamp=True):
+
+        @schema
+        class Subject(dj.Manual):
+            definition = "subject : int"
+
+    before = Subject().heading.all_attributes[-1]
+    assert Subject.describe() == "subject              : int\n---\n"
+    assert before.name not in schema.code
+    Subject.definition = """
+    subject : int
+    ---
+    note = "" : varchar(30)
+    """
+    Subject.alter(prompt=False)
+    assert [a.name for a in Subject().heading.all_attributes] == ["subject", before.name, "note"]
+    Subject.insert1((1, "x"))
+    assert Subject.fetch1() == {"subject": 1, "note": "x"}
+    assert before in Subject().heading.all_attributes
+
+
+def test_no_hidden_timestamp(schema):
+    @schema
+    class Subject(dj.Manual):
+        definition = "subject : int"
+
+    assert [a.name for a in Subject().heading.all_attributes] == ["subject"]

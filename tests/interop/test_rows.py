@@ -406,6 +406,32 @@ def test_hidden_attributes(here: Here, incumbent: Incumbent, schema_name: str, s
     assert here.value("(Subject & 'subject = \"bob\"').delete()") == 1
 
 
+def test_hidden_timestamps_are_the_same(
+    here: Here, incumbent: Incumbent, schema_name: str, sql: Sql
+) -> None:
+    statements: dict[str, list[Any]] = {}
+    for side in (incumbent, here):
+        side.run("dj.config['add_hidden_timestamp'] = True")
+        try:
+            side.run(PIPELINE, name=schema_name)
+        finally:
+            side.run("dj.config['add_hidden_timestamp'] = False")
+        statements[side.name] = [
+            sql(f"SHOW CREATE TABLE `{schema_name}`.`{table}`")[0][1]
+            for table in ("subject", "session", "session__trial", "#method")
+        ]
+        sql(f"DROP DATABASE `{schema_name}`")
+    for own, other in zip(statements["here"], statements["incumbent"], strict=True):
+        assert _hidden_line(own) == _hidden_line(other)
+
+
+def _hidden_line(statement: str) -> str:
+    """Find the hidden attribute, which is the last."""
+    *_, line = re.findall(r"^  `(.*),$", statement, re.MULTILINE)
+    assert re.match(r"_[0-9a-f]{40}_timestamp` timestamp NOT NULL DEFAULT", line)
+    return line
+
+
 @pytest.mark.parametrize("type_", ["attach", "json"])
 def test_types_to_come_do_not_hinder(
     here: Here, incumbent: Incumbent, schema_name: str, sql: Sql, type_: str

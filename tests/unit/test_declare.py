@@ -3,7 +3,7 @@
 import pytest
 
 from datajoint.attribute_adapter import AttributeAdapter, adapt, require
-from datajoint.declare import ForeignKey, TableName, TableSpec, resolve
+from datajoint.declare import ForeignKey, TableName, TableSpec, resolve, with_timestamp
 from datajoint.errors import DataJointError
 from datajoint.grammar import (
     AttributeLine,
@@ -691,3 +691,15 @@ def test_no_attributes(text):
     with pytest.raises(DataJointError) as error:
         resolved(text)
     assert str(error.value) == "The definition of `lab`.`child` has no attributes"
+
+
+def test_the_hidden_timestamp_comes_last_and_is_named_by_the_table():
+    added = with_timestamp(spec("hid", *SUBJECT.heading.all_attributes, schema="fmt_a"))
+    *others, last = added.heading.all_attributes
+    assert tuple(others) == SUBJECT.heading.all_attributes
+    assert last == attribute(
+        "_9c5d2a0d063d67f9574054baa620a0e9aec716bc_timestamp",
+        "timestamp",
+        default="CURRENT_TIMESTAMP",
+    )
+    assert added.heading.names == ["subject_id", "born"]

@@ -761,6 +761,35 @@ class TestShowing:
         )
         assert str(config) == repr(config)
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "api_key",
+            "apikey",
+            "apiKey",
+            "x-api-key",
+            "credential",
+            "credentials",
+            "private_key",
+            "auth",
+            "oauth",
+            "authorization",
+            "basicAuth",
+            "passphrase",
+            "pwd",
+        ],
+    )
+    def test_names_of_secrets(self, name):
+        assert settings.masked("mine", {name: "haha", "other": 5}) == {name: "***", "other": 5}
+        assert settings.masked(name, {"id": 1, "value": ["haha"]}) == {
+            "id": "***",
+            "value": ["***"],
+        }
+
+    @pytest.mark.parametrize("name", ["author", "authors", "authority", "key", "keys", "publicKey"])
+    def test_names_of_no_secrets(self, name):
+        assert settings.masked("mine", {name: "shown"}) == {name: "shown"}
+
     def test_repr_of_section(self, config):
         config["database.password"] = "haha"
         assert "'password': '***'" in repr(config.database)

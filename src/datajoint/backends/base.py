@@ -48,6 +48,8 @@ class Backend(ABC):
     dialect: ClassVar[Dialect]
     #: Whether it has accounts: a user connects by name and password.
     has_accounts: ClassVar[bool] = True
+    #: Schemas that are no user's, in lower case.
+    reserved_schemas: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def __init__(self, settings: Mapping[str, Any]) -> None: ...
@@ -73,6 +75,11 @@ class Backend(ABC):
     @abstractmethod
     def is_connected(self) -> bool:
         """Whether the session is open and answers."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a database to connect to, as far as that can be told before."""
+        return True
 
     @property
     def has_ended(self) -> bool:
@@ -132,6 +139,10 @@ class Backend(ABC):
     @abstractmethod
     def schemas(self) -> list[str]:
         """Name the schemas that the user can see."""
+
+    def is_reserved(self, schema: str) -> bool:
+        """Tell whether a schema belongs to the database, or to what DataJoint adds to it."""
+        return schema.lower() in self.reserved_schemas
 
     @abstractmethod
     def create_schema(self, schema: str) -> None: ...

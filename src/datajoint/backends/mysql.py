@@ -48,7 +48,7 @@ SQL_MODE = (
     "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,STRICT_ALL_TABLES,"
     "NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY"
 )
-SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys")
+SYSTEM_SCHEMAS = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 #: Bytes of a statement that inserts many rows: larger ones are not faster.
 BATCH = 2**21
 #: Bytes of a packet besides the statement.
@@ -61,6 +61,7 @@ class MySQLBackend(Backend):
     """A session with a MySQL or MariaDB server."""
 
     name = "mysql"
+    reserved_schemas = SYSTEM_SCHEMAS
     dialect = DIALECT
 
     def __init__(self, settings: Mapping[str, Any]) -> None:

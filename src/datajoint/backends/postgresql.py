@@ -48,6 +48,7 @@ class PostgreSQLBackend(Backend):
 
     name = "postgresql"
     dialect = DIALECT
+    reserved_schemas = frozenset({"information_schema", "datajoint"})
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._options = connection_options(settings)
@@ -263,6 +264,9 @@ class PostgreSQLBackend(Backend):
         """Create something while no other session creates it."""
         key = literal(f"datajoint {what}")
         self._run(f"SELECT pg_advisory_xact_lock(hashtextextended({key}, 0))", *statements)
+
+    def is_reserved(self, schema: str) -> bool:
+        return super().is_reserved(schema) or schema.lower().startswith("pg_")
 
     def create_schema(self, schema: str) -> None:
         check_name(schema, "schema")

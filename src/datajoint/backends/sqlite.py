@@ -101,6 +101,10 @@ class SQLiteBackend(Backend):
         return f"SQLite file {self.path}" if self.path != ":memory:" else "SQLite in memory"
 
     @property
+    def exists(self) -> bool:
+        return self.path == ":memory:" or Path(self.path).exists()
+
+    @property
     def user(self) -> str:
         return f"{getpass.getuser()}@localhost"
 
@@ -293,6 +297,8 @@ class SQLiteBackend(Backend):
         name = f"{spec.name.schema}.{spec.name.table}"
         self.begin()
         try:
+            if spec.name.schema not in self.schemas():
+                raise QueryError(f"There is no such schema: `{spec.name.schema}`")
             exists = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
             if not self.execute(exists, (name,)).fetchall():
                 for statement in create_statements(spec):
