@@ -381,7 +381,11 @@ def _text(value: Any, type_: AttributeType) -> str:
         return value.isoformat(" ", "microseconds")[: 20 + digits if digits else 19]
     if isinstance(value, decimal.Decimal):
         return format(value, "f")
-    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    if type_.category == "year":
+        return f"{value:04d}"
+    if isinstance(value, float):
+        return str(value + 0.0).removesuffix(".0")  # no negative zero
+    return str(value)
 
 
 # -- foreign keys and indexes ---------------------------------------------------------------------

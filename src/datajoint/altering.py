@@ -226,19 +226,28 @@ class _Data:
             self._check_sizes(old.name, other)
             return ""
         key = self._old.heading.primary_key
+        dialect = self._connection.dialect
         lost, example = 0, None
         fetched = self._query(algebra.Negation(self._is_null(old.name)))
         for row in fetched.proj(old.name):
             value = row[old.name]
+            where = {name: row[name] for name in key}
+            shown = f"the value {value!r} of `{old.name}`, where {_pairs(where)}, cannot be"
             try:
-                brought(value, one, other)
+                becomes = brought(value, one, other)
+                dialect.encode(becomes, other)
             except ValueError as error:
-                where = _pairs({name: row[name] for name in key})
                 raise self._error(
-                    f"the value {value!r} of `{old.name}`, where {where}, cannot be of type "
-                    f"`{new.type}`: it {error}",
+                    f"{shown} of type `{new.type}`: it {error}",
                     "Correct it with `update1`, or choose a type that admits it",
                 ) from None
+            if not dialect.retypes(value, one, other):
+                raise self._error(
+                    f"{shown} brought to type `{new.type}` by the database, which does not make "
+                    f"{becomes!r} of it",
+                    f"Give it that value with `update1` if type `{old.type}` has it, or add an "
+                    "attribute of another name, and give that its values",
+                )
             if not survives(value, one, other):
                 lost += 1
                 example = value if example is None else example

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..types import AttributeType, Bool, DateTime, Enum, Float, Integer, String, Year
+from ..types import AttributeType, Bool, DateTime, Enum, Float, Integer, String, Time, Year
 from .dialect import Storage
 from .text import literal
 
@@ -57,6 +57,8 @@ def assigned(
         column = _moment(column)
     if isinstance(type_, DateTime):
         return _rounded(column, source, type_, declaration)
+    if isinstance(source, Time) and isinstance(type_, Time):
+        column = _since_midnight(column)
     return f"CAST({column} AS {declaration})"
 
 
@@ -78,28 +80,31 @@ def _float_text(column: str, digits: int) -> str:
     """Write a number with an exponent where Python does."""
     text = f"CAST({column} AS text)"
     plain = f"abs({column}) >= 1e-4 AND abs({column}) < 1e16"
-    return f"CASE WHEN {plain} THEN CAST(CAST({text} AS numeric) AS text) ELSE {text} END"
+    return (
+        f"CASE WHEN {column} = 0 THEN '0' "  # no negative one
+        f"WHEN {plain} THEN CAST(CAST({text} AS numeric) AS text) ELSE {text} END"
+    )
 
 
 def _moment_text(column: str, digits: int) -> str:
-    text = f"to_char(CAST({column} AS timestamp), 'YYYY-MM-DD HH24:MI:SS.US')"
-    return f"left({text}, {20 + digits if digits else 19})"
+    fraction = f".FF{digits}" if digits else ""
+    return f"to_char(CAST({column} AS timestamp), 'YYYY-MM-DD HH24:MI:SS{fraction}')"
 
 
 def _duration_text(column: str, digits: int) -> str:
     """Write hours, of which there can be more than a day has, minutes and seconds."""
-    seconds = f"EXTRACT(EPOCH FROM CAST({column} AS interval))"
-    positive = f"make_interval(secs => CAST(abs({seconds}) AS double precision))"
-    text = f"to_char({positive}, 'HH24:MI:SS.US')"
-    sign = f"CASE WHEN {seconds} < 0 THEN '-' ELSE '' END"
-    return f"{sign} || left({text}, {digits - 6 if digits else -7})" if digits < 6 else (
-        f"{sign} || {text}"
+    negative = f"{column} < CAST('0' AS interval)"
+    positive = _since_midnight(f"CASE WHEN {negative} THEN -{column} ELSE {column} END")
+    fraction = f".FF{digits}" if digits else ""
+    return (
+        f"CASE WHEN {negative} THEN '-' ELSE '' END || to_char({positive}, 'HH24:MI:SS{fraction}')"
     )
 
 
 _TEXT_WRITERS: Mapping[str, Callable[[str, int], str]] = {
     "bool": lambda column, digits: f"CAST(CAST({column} AS integer) AS text)",
     "float": _float_text,
+    "year": lambda column, digits: f"to_char({column}, 'FM0000')",
     "date": lambda column, digits: f"to_char(CAST({column} AS date), 'YYYY-MM-DD')",
     "datetime": _moment_text,
     "timestamp": _moment_text,
@@ -131,7 +136,8 @@ def _whole(column: str, source: AttributeType | None) -> str:
     number = f"round({_number(column, source)}, 0)"
     if not isinstance(source, Float):
         return number
-    large = f"CAST(CAST({column} / 2 AS bigint) AS numeric) * 2"
+    double = f"CAST(CAST({column} AS text) AS double precision)"  # of no other digits
+    large = f"CAST(CAST({double} / 2 AS bigint) AS numeric) * 2"
     return f"CASE WHEN abs({column}) < {2**53} THEN {number} ELSE {large} END"
 
 
@@ -197,6 +203,11 @@ def _duration(column: str) -> str:
     text = f"CAST({column} AS text) {_EXACT}"
     positive = f"CAST(ltrim({text}, E' \\t\\n\\r-') AS interval)"
     return f"CASE WHEN {text} ~ '^\\s*-' THEN -{positive} ELSE {positive} END"
+
+
+def _since_midnight(column: str) -> str:
+    """Write a time without days, whose hours could have another sign."""
+    return f"make_interval(secs => CAST(EXTRACT(EPOCH FROM {column}) AS double precision))"
 
 
 def _rounded(column: str, source: AttributeType | None, type_: DateTime, sql: str) -> str:
