@@ -412,6 +412,15 @@ def test_what_belongs_to_moved_attributes_moves_with_them(lab):
             table.insert1(dict(row, a=9))
 
 
+def test_long_names_that_begin_alike_are_moved(lab):
+    names = [f"{'x' * 55}_{end}" for end in "ab"]
+    before = "a : int\n---\n" + "".join(f"{name} = null : int\n" for name in names)
+    table = lab.declare(before)
+    table.insert1((1, 2, 3))
+    becomes(lab, table, before.replace("---", "---\nnew = null : int"))
+    assert table.fetch1(*names) == (2, 3)
+
+
 # -- types ----------------------------------------------------------------------------------------
 
 DAY, MOMENT = dt.date(2020, 1, 2), dt.datetime(2020, 1, 2, 3, 4, 5)

@@ -26,6 +26,7 @@ from .postgresql_ddl import (
     default_clause,
     foreign_key_clause,
     index_name,
+    short_name,
     table_comment,
 )
 
@@ -154,7 +155,7 @@ def _additions(alteration: Alteration, moved: list[Attribute]) -> Iterator[str]:
 
 def _aside(attribute: Attribute) -> str:
     """Name the column that is copied; no attribute has such a name."""
-    return f"{attribute.name[:50]} moved"
+    return short_name(attribute.name, " moved")
 
 
 def _copies(alteration: Alteration, table: str, moved: list[Attribute]) -> Iterator[str]:
