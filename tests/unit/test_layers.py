@@ -85,6 +85,7 @@ LAYERS = [
     "service",
     "external",
     "cascade",
+    "dropping",
     "altering",
     "table",
     "jobs",

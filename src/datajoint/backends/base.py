@@ -48,6 +48,8 @@ class Backend(ABC):
     dialect: ClassVar[Dialect]
     #: Whether it has accounts: a user connects by name and password.
     has_accounts: ClassVar[bool] = True
+    #: Whether it undoes the drop of a table with the transaction; otherwise a drop ends that.
+    undoes_drops: ClassVar[bool] = True
 
     @abstractmethod
     def __init__(self, settings: Mapping[str, Any]) -> None: ...

@@ -62,6 +62,7 @@ class MySQLBackend(Backend):
 
     name = "mysql"
     dialect = DIALECT
+    undoes_drops = False
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         host = settings["database.host"] or "localhost"
