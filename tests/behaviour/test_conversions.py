@@ -213,6 +213,23 @@ def test_databases_convert_as_python_does(schema, old):
                 assert Retyped & {name: row[name]}, what
 
 
+def test_a_timestamp_keeps_its_hour_where_clocks_change(schema, backend):
+    zones = {"mysql": "SET time_zone = '+02:00'", "postgresql": "SET TIME ZONE 'Europe/Berlin'"}
+    if backend in zones:
+        schema.connection.query(zones[backend])
+
+    @schema
+    class Retyped(dj.Manual):
+        definition = "a : int\n---\nx : timestamp(3)\ny : timestamp(3)\nz : timestamp(3)"
+
+    moment = D(2020, 7, 2, 3, 4, 5, 500000)
+    Retyped.insert1((1, moment, moment, moment))
+    Retyped.definition = "a : int\n---\nx : timestamp\ny : datetime\nz : varchar(30)"
+    Retyped.alter(prompt=False)
+    rounded = D(2020, 7, 2, 3, 4, 6)
+    assert Retyped.fetch1("x", "y", "z") == (rounded, rounded, "2020-07-02 03:04:05.500")
+
+
 @pytest.mark.parametrize(
     ("old", "value", "new", "becomes"),
     [

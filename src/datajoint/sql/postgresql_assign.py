@@ -15,7 +15,8 @@ from .text import literal
 _EXACT = 'COLLATE "C"'
 _UNICODE = 'COLLATE "und-x-icu"'
 #: A moment before all others: what is counted from it is rounded upwards, as everywhere.
-_FIRST = {"datetime": "TIMESTAMP '0001-01-01'", "timestamp": "TIMESTAMPTZ '0001-01-01 00:00:00Z'"}
+_FIRST = "TIMESTAMP '0001-01-01'"
+_IN_UTC = " AT TIME ZONE 'UTC'"
 _NUMBERS = ("integer", "bool", "year", "float", "decimal")
 
 
@@ -215,6 +216,8 @@ def _rounded(column: str, source: AttributeType | None, type_: DateTime, sql: st
     digits = 6 if _is_text(source) else getattr(source, "digits", 0)
     if digits <= type_.digits:
         return f"CAST({column} AS {sql})"
-    first = _FIRST.get("" if source is None else source.category, _FIRST["datetime"])
-    since = f"CAST(({column} - {first}) AS interval({type_.digits}))"
-    return f"CAST({first} + {since} AS {sql})"
+    zoned = source is not None and source.category == "timestamp"
+    if zoned:  # without the hours that a change of the clocks adds or takes
+        column = f"CAST({column} AS timestamp with time zone){_IN_UTC}"
+    rounded = f"{_FIRST} + CAST({column} - {_FIRST} AS interval({type_.digits}))"
+    return f"CAST(({rounded}){_IN_UTC if zoned else ''} AS {sql})"
