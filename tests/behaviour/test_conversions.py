@@ -297,3 +297,43 @@ def test_texts_of_a_query_are_not_cut_off(schema):
     with pytest.raises(dj.DataJointError):
         Short.insert(Long)
     assert len(Short()) == 0
+
+
+def test_a_query_is_inserted_as_texts(schema):
+    @schema
+    class Values(dj.Manual):
+        definition = """
+        a : int
+        ---
+        t : time
+        m : datetime(3)
+        s : timestamp
+        b : bool
+        y : varchar(9)
+        e : varchar(9)
+        """
+
+    @schema
+    class Texts(dj.Manual):
+        definition = """
+        a : int
+        ---
+        t : varchar(30)
+        m : varchar(30)
+        s : varchar(30)
+        b : varchar(30)
+        y : char(9)
+        e : enum('x', 'B')
+        """
+
+    Values.insert1((1, T(hours=-30), D(2020, 1, 2, 3, 4, 5, 500000), D(2020, 1, 2), 1, "y  ", "b"))
+    Texts.insert(Values)
+    assert Texts.fetch1("t", "m", "s", "b", "y", "e") == (
+        "-30:00:00",
+        "2020-01-02 03:04:05.500",
+        "2020-01-02 00:00:00",
+        "1",
+        "y",
+        "B",
+    )
+    assert len(Texts & {"y": "y"}) == 1
