@@ -235,23 +235,28 @@ def _fixed(spec: TableSpec, difference: str) -> DataJointError:
 _FORMER_NAME = re.compile(r"\{(\w+)\}")
 
 
+def former_name(attribute: Attribute) -> str:
+    """Read what the comment of an attribute says that it was, or nothing."""
+    match = _FORMER_NAME.match(attribute.comment)
+    return match[1] if match else ""
+
+
 def _renamed(old: TableSpec, new: TableSpec) -> dict[str, str]:
     """Find the attributes whose comments name what they were: new name → former name."""
     renamed: dict[str, str] = {}
     for name in new.heading.secondary_attributes:
-        match = _FORMER_NAME.match(new.heading[name].comment)
+        former = former_name(new.heading[name])
         if (
-            match
+            former in old.heading.secondary_attributes
+            and former not in new.heading
             and name not in old.heading
-            and match[1] in old.heading.secondary_attributes
-            and match[1] not in new.heading
         ):
-            if match[1] in renamed.values():
+            if former in renamed.values():
                 raise DataJointError(
-                    f"{old.name}: two attributes cannot both be what `{match[1]}` was; only one "
-                    f"comment can begin with {{{match[1]}}}"
+                    f"{old.name}: two attributes cannot both be what `{former}` was; only one "
+                    f"comment can begin with {{{former}}}"
                 )
-            renamed[name] = match[1]
+            renamed[name] = former
     return renamed
 
 
@@ -381,7 +386,11 @@ def _text(value: Any, type_: AttributeType) -> str:
         return value.isoformat(" ", "microseconds")[: 20 + digits if digits else 19]
     if isinstance(value, decimal.Decimal):
         return format(value, "f")
-    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    if type_.category == "year":
+        return f"{value:04d}"
+    if isinstance(value, float):
+        return str(value + 0.0).removesuffix(".0")  # no negative zero
+    return str(value)
 
 
 # -- foreign keys and indexes ---------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .alter import Alteration, brought, survives, widens
+from .alter import Alteration, brought, former_name, survives, widens
 from .connection import Connection
 from .declare import ForeignKey, TableName, TableSpec
 from .errors import (
@@ -180,8 +180,19 @@ class _Data:
                     "Make the foreign key nullable, or give the attribute a line of its own with a "
                     "default"
                     if attribute.name in inherited
-                    else f"Give it a default, as in `{attribute.name} = null : {attribute.type}`",
+                    else f"Give it a default, as in `{attribute.name} = null : {attribute.type}`"
+                    + self._unused_name(attribute),
                 )
+
+    def _unused_name(self, attribute: Attribute) -> str:
+        """Say why a former name in a comment is none, if there is one."""
+        former = former_name(attribute)
+        if former not in self._old.heading.secondary_attributes:
+            return ""
+        return (
+            f". It is not `{former}` under a new name, as `{{{former}}}` would say, because the "
+            f"definition still has `{former}`: rename that first, and alter again"
+        )
 
     def removal(self, attribute: Attribute) -> str:
         """Tell what is lost with an attribute."""
@@ -226,19 +237,28 @@ class _Data:
             self._check_sizes(old.name, other)
             return ""
         key = self._old.heading.primary_key
+        dialect = self._connection.dialect
         lost, example = 0, None
         fetched = self._query(algebra.Negation(self._is_null(old.name)))
         for row in fetched.proj(old.name):
             value = row[old.name]
+            where = {name: row[name] for name in key}
+            shown = f"the value {value!r} of `{old.name}`, where {_pairs(where)}, cannot be"
             try:
-                brought(value, one, other)
+                becomes = brought(value, one, other)
+                dialect.encode(becomes, other)
             except ValueError as error:
-                where = _pairs({name: row[name] for name in key})
                 raise self._error(
-                    f"the value {value!r} of `{old.name}`, where {where}, cannot be of type "
-                    f"`{new.type}`: it {error}",
+                    f"{shown} of type `{new.type}`: it {error}",
                     "Correct it with `update1`, or choose a type that admits it",
                 ) from None
+            if not dialect.retypes(value, one, other):
+                raise self._error(
+                    f"{shown} brought to type `{new.type}` by the database, which does not make "
+                    f"{becomes!r} of it",
+                    f"Give it that value with `update1` if type `{old.type}` has it, or add an "
+                    "attribute of another name, and give that its values",
+                )
             if not survives(value, one, other):
                 lost += 1
                 example = value if example is None else example
@@ -276,18 +296,37 @@ class _Data:
 
     def checked_index(self, index: Index) -> str:
         """Refuse a unique index over values that are not; describe it."""
-        names = self._unchanged(index.attributes)
-        if index.unique and names and self._rows:
+        names, defaults = self._compared(index.attributes)
+        if index.unique and (names or defaults) and self._rows:
             rows = self._query(*(algebra.Negation(self._is_null(name)) for name in names))
             copies = U(*names).aggr(rows, copies_of_it="count(*)") & "copies_of_it > 1"
             for row in copies.fetch(limit=1, as_dict=True):
                 count = row.pop("copies_of_it")
+                values = ", ".join(filter(None, (_pairs(row), *defaults)))
                 raise self._error(
-                    f"the {_index(index)} is not possible: {_rows(count)} have {_pairs(row)}",
+                    f"the {_index(index)} is not possible: {_rows(count)} have {values}",
                     "Correct them with `update1`, or leave out `unique`",
                     DuplicateError,
                 )
         return _index(index)
+
+    def _compared(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Tell how rows will differ by some attributes: neither of both when that is unknown.
+
+        Returns
+        -------
+        tuple of str
+            The former names of those that keep their values.
+        tuple of str
+            The values that those which are new have in all rows.
+        """
+        attributes, sources = self._alteration.new.heading.attributes, self._alteration.sources
+        added = tuple(name for name in names if name not in sources)
+        kept = self._unchanged(tuple(name for name in names if name in sources))
+        told = len(kept) + len(added) == len(names) and all(name in attributes for name in added)
+        if not told or any(attributes[name].nullable for name in added):  # null is equal to nothing
+            return (), ()
+        return kept, tuple(f"{name} = {attributes[name].default}" for name in added)
 
     def _unchanged(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Give the former names of attributes; none when their values are not those they had."""
@@ -296,9 +335,16 @@ class _Data:
         kept = [
             source.name
             for name, source in zip(names, sources, strict=True)
-            if source and source.attribute_type == attributes[name].attribute_type
+            if source and _keeps_values(source, attributes[name])
         ]
         return tuple(kept) if len(kept) == len(names) else ()
+
+
+def _keeps_values(old: Attribute, new: Attribute) -> bool:
+    one, other = old.attribute_type, new.attribute_type
+    assert one is not None
+    assert other is not None
+    return one == other or widens(one, other)
 
 
 # -- words ----------------------------------------------------------------------------------------

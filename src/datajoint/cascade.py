@@ -1,6 +1,6 @@
-"""Plans of deletes and drops, made from the graph of foreign keys before anything is touched.
+"""Plans of deletes, made from the graph of foreign keys before anything is touched.
 
-Manual 5.13 and 7.3.
+Manual 7.3.
 """
 
 from __future__ import annotations
@@ -288,18 +288,6 @@ def _leaves_first(
         if selected.intersection(ready):
             yield algebra.OneOf(tuple(key), tuple(selected.intersection(ready)))
         sorter.done(*ready)
-
-
-def plan_drop(connection: Connection, table: str) -> list[tuple[str, int]]:
-    """Plan the drop of a table and of all that depend on it.
-
-    Returns
-    -------
-    list of (str, int)
-        Full table name and number of rows, parents first.
-    """
-    graph = connection.dependencies.load()
-    return [(name, count_rows(connection, graph.tables[name])) for name in graph.descendants(table)]
 
 
 def count_rows(connection: Connection, spec: TableSpec) -> int:

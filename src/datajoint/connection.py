@@ -498,6 +498,11 @@ class Connection:
             self._run(lambda: self._backend.alter_table(name, statements), repeat=False)
         self._read_again(name)
 
+    @property
+    def undoes_drops(self) -> bool:
+        """Whether tables that are dropped in a transaction are back when it is cancelled."""
+        return self._backend.undoes_drops
+
     def drop_table(self, name: TableName) -> None:
         """Drop a table, to which no other refers."""
         with self.requiring("DROP", "drop", name):

@@ -13,10 +13,10 @@ from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
-from .cascade import count_rows, plan_text
 from .classes import spawn_classes
 from .connection import Connection, conn
 from .declare import TableName
+from .dropping import check_outside, confirm_drop, execute_drop, plan_drop_schema
 from .errors import AccessError, ConflictError, DataJointError, MissingTableError
 from .insertion import RowEncoder, rows_of
 from .jobs import JobTable, Log
@@ -28,7 +28,7 @@ from .source import write_python, write_stubs
 from .sql import algebra
 from .sql.select import Writer
 from .user_tables import Lookup, Part, UserTable, bind, tier_of
-from .utils import did_you_mean, user_choice
+from .utils import did_you_mean
 
 _NAME = re.compile(r"(?!sqlite_)[^`./\\\x00-\x1f]{1,64}", re.IGNORECASE)
 #: How often contents are inserted while others insert the same.
@@ -364,31 +364,25 @@ class Schema:
 
         Raises
         ------
-        AccessError
+        IntegrityError
             When tables of other schemas refer to tables of this one.
+        DataJointError
+            Inside a transaction.
         """
-        name = self._name()
+        name, connection = self._name(), self.connection
+        check_outside(connection, f"Schema `{name}`")
         if not self.exists:
             logger.info("Schema `%s` does not exist: nothing to drop", name)
             return
-        graph = self.connection.dependencies.load()
-        own = {full for full, spec in graph.tables.items() if spec.name.schema == name}
-        foreign = sorted({e.child for t in own for e in graph.edges_out(t)} - own)
-        if foreign:
-            raise AccessError(
-                f"Schema `{name}` cannot be dropped while {', '.join(foreign)} refer to its tables"
-            )
-        if config["safemode"] and not force:
-            rows = [(t, count_rows(self.connection, graph.tables[t])) for t in graph.sorted(own)]
-            print(plan_text(f"About to drop the schema `{name}`:", rows))
-            if user_choice("Proceed?", default="no") != "yes":
-                print("Nothing was dropped.")
-                return
-        hidden = [t for t in self.connection.tables(name) if TableName(name, t).full not in own]
-        tables = [graph.tables[full].name.table for full in reversed(graph.sorted(own))]
-        for table in tables + hidden:
-            self.connection.drop_table(TableName(name, table))
-        self.connection.drop_schema(name)
+        full_names = plan_drop_schema(connection, name)
+        title = f"About to drop the schema `{name}`:"
+        if config["safemode"] and not force and not confirm_drop(connection, title, full_names):
+            return
+        graph = connection.dependencies.load(force=False)
+        tables = [graph.tables[full].name for full in reversed(full_names)]
+        others = (TableName(name, table) for table in connection.tables(name))
+        hidden = [other for other in others if other not in tables]
+        execute_drop(connection, [*tables, *hidden], name)
 
 
 def _check_name(name: object) -> None:

@@ -20,6 +20,7 @@ from .connection import Connection
 from .declare import TableName, TableSpec, resolve, with_timestamp
 from .dependencies import Edge, Graph
 from .describe import describe
+from .dropping import check_outside, confirm_drop, execute_drop, plan_drop
 from .errors import (
     AccessError,
     DataJointError,
@@ -41,7 +42,7 @@ from .sql import algebra
 from .sql.algebra import Relation
 from .sql.statements import insert_rows, insert_select, update
 from .types import Adapted
-from .utils import get_master, split_full_table_name, user_choice
+from .utils import split_full_table_name, user_choice
 
 _CHUNK = 1000
 #: What the modes of an insert may need on one database or another.
@@ -676,41 +677,34 @@ class Table(QueryExpression):
         self._drop(allow_parts=False)
 
     def _drop(self, *, allow_parts: bool) -> None:
-        if not self.is_declared:
-            raise MissingTableError(f"Table {self.name} is not declared: nothing to drop")
-        plan = cascade.plan_drop(self.connection, self.full_table_name)
-        dropped = {name for name, _ in plan}
-        for name in dropped:
-            master = get_master(name)
-            if master and master not in dropped and not allow_parts:
-                raise DataJointError(
-                    f"The part table {name} cannot be dropped without its master {master}; "
-                    "drop the master"
-                )
-        if config["safemode"]:
-            print(cascade.plan_text("About to drop:", plan))
-            if user_choice("Proceed?", default="no") != "yes":
-                print("Nothing was dropped.")
-                return
-        for name, _ in reversed(plan):
-            FreeTable(self.connection, name)._drop_alone()
+        self._check_droppable()
+        names = plan_drop(self.connection, self.full_table_name, allow_parts=allow_parts)
+        if config["safemode"] and not confirm_drop(self.connection, "About to drop:", names):
+            return
+        tables = self.connection.dependencies.load(force=False).tables
+        execute_drop(self.connection, [tables[name].name for name in reversed(names)])
 
     def drop_quick(self) -> None:
-        """Drop the table without asking and without what depends on it."""
-        if not self.is_declared:
-            raise MissingTableError(f"Table {self.name} is not declared: nothing to drop")
+        """Drop the table without asking and without what depends on it.
+
+        Raises
+        ------
+        IntegrityError
+            When other tables refer to it.
+        """
+        self._check_droppable()
         children = [e.child for e in self.connection.dependencies.load().edges_out(self.name.full)]
         others = sorted(set(children) - {self.name.full})
         if others:
             raise IntegrityError(
                 f"Table {self.name} cannot be dropped while {', '.join(others)} refer to it"
             )
-        self._drop_alone()
+        execute_drop(self.connection, [self.name])
 
-    def _drop_alone(self) -> None:
-        self.connection.drop_table(self.name)
-        log_event(self.connection, self.name.schema, f"DROP TABLE {self.name}")
-        logger.debug("Dropped %s", self.name)
+    def _check_droppable(self) -> None:
+        check_outside(self.connection, f"Table {self.name}")
+        if not self.is_declared:
+            raise MissingTableError(f"Table {self.name} is not declared: nothing to drop")
 
 
 class FreeTable(Table):

@@ -102,7 +102,14 @@ class UserTable(Table, metaclass=TableMeta):
         return self._prefix + from_camel_case(type(self).__name__)
 
     def _with_parts(self) -> list[Table]:
-        return [self, *(part() for part in parts_of(type(self)).values())]
+        class_ = type(self)
+        bind(class_, self.connection, self.name.schema)  # parts may have been added to the class
+        parts = parts_of(class_).values()
+        for part in parts:
+            if part.declaration_context is None:
+                around = {**(class_.declaration_context or {}), **vars(class_)}
+                part.declaration_context = {**around, "master": class_, "self": part}
+        return [self, *(part() for part in parts)]
 
 
 class Manual(UserTable):

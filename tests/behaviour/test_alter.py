@@ -323,6 +323,13 @@ def test_renamed_and_retyped_and_moved_at_once(lab, one):
 
 
 def test_names_are_swapped_in_two_steps(lab, one):
+    swapped = ONE.replace("b : int    # of b", "x : int # {b}\nb : int")
+    assert refused(lab, one, swapped) == (
+        "Cannot alter TABLE: the attribute `x` is new and has no default, but there are 2 rows, "
+        "which would have no value of it\nGive it a default, as in `x = null : int`. It is not `b` "
+        "under a new name, as `{b}` would say, because the definition still has `b`: rename that "
+        "first, and alter again"
+    )
     becomes(lab, one, ONE.replace("b : int    # of b", "x : int # {b}"))
     becomes(lab, one, ONE.replace("b : int    # of b", "x : int # {b}").replace("d =", "b ="))
     assert one.fetch("x", "b", order_by="a")[1].tolist() == [1, 1]
@@ -410,6 +417,15 @@ def test_what_belongs_to_moved_attributes_moves_with_them(lab):
     for row in (dict(t=300, probe="A"), dict(t=2, probe="A", n=3), dict(t=9, probe="Z")):
         with pytest.raises(dj.DataJointError):
             table.insert1(dict(row, a=9))
+
+
+def test_long_names_that_begin_alike_are_moved(lab):
+    names = [f"{'x' * 55}_{end}" for end in "ab"]
+    before = "a : int\n---\n" + "".join(f"{name} = null : int\n" for name in names)
+    table = lab.declare(before)
+    table.insert1((1, 2, 3))
+    becomes(lab, table, before.replace("---", "---\nnew = null : int"))
+    assert table.fetch1(*names) == (2, 3)
 
 
 # -- types ----------------------------------------------------------------------------------------
@@ -720,6 +736,31 @@ def test_a_unique_index_is_refused_over_equal_values(lab, one):
     becomes(lab, one, ONE)
 
 
+@pytest.mark.parametrize(
+    ("lines", "index", "reason"),
+    [
+        ("e = 7 : int", "e", "2 rows have e = 7"),
+        ("e = 'x' : char(1)\nf = 7 : int", "e, f", '2 rows have e = "x", f = 7'),
+        ("e = 7 : int\ng = 3 : bigint # {d}", "g, e", "2 rows have d = 5, e = 7"),
+    ],
+)
+def test_a_unique_index_over_new_attributes(lab, lines, index, reason):
+    table = lab.declare("a : int\n---\nd = 3 : int")
+    table.insert([(1, 5), (2, 5)])
+    kept = "" if "{d}" in lines else "d = 3 : int\n"
+    before = f"a : int\n---\n{kept}{lines}\n"
+    assert refused(lab, table, before + f"unique index ({index})") == (
+        f"Cannot alter TABLE: the unique index ({index}) is not possible: {reason}\n"
+        "Correct them with `update1`, or leave out `unique`"
+    )
+    (table & "a = 2").delete()
+    becomes(lab, table, before + f"unique index ({index})")
+
+
+def test_a_unique_index_over_new_attributes_that_are_null(lab, one):
+    becomes(lab, one, ONE + "e = 7 : int\nf = null : int\nunique index (e, f)\nunique index (e, b)")
+
+
 def test_an_index_that_serves_a_foreign_key_is_dropped_and_added(lab):
     bare = "a : int\n---\n-> Probe\nb : int\n"
     table = lab.declare(bare)
@@ -766,13 +807,8 @@ def test_a_master_is_altered_with_its_parts(lab, answers, capsys):
     Session.definition += "---\nroom = 'A1' : varchar(8)\n"
     Trial.definition += "---\nhit = null : bool\n"
     Session.Pause = Pause
-    Pause._master, Pause._connection, Pause.database = (
-        Session,
-        Session._connection,
-        Session.database,
-    )
     answers.replies.append("yes")
-    Session.alter(context={**lab.context, "master": Session})
+    Session.alter(context=lab.context)
     shown = capsys.readouterr().out
     assert [line for line in shown.splitlines() if line.startswith("    ")][:2] == [
         '    add attribute `room="A1" : varchar(8)`',

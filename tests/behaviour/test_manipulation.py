@@ -1507,6 +1507,53 @@ class TestDrop:
         with pytest.raises(DataJointError, match="restricted"):
             (diamond.Top & "top = 1").drop()
 
+    @pytest.mark.parametrize("what", ["drop", "drop_quick", "schema"])
+    def test_inside_a_transaction(self, diamond, schema, connection, what):
+        actions = {
+            "drop": diamond.Top.drop,
+            "drop_quick": diamond.Bottom.drop_quick,
+            "schema": schema.drop,
+        }
+        refused = "cannot be dropped inside a transaction"
+        with pytest.raises(ZeroDivisionError), connection.transaction:
+            diamond.Top.insert1((99,))
+            with pytest.raises(DataJointError, match=refused):
+                actions[what]()
+            raise ZeroDivisionError
+        assert diamond.counts() == (3, 6, 4, 8, 5)
+
+    @pytest.mark.parametrize("what", ["table", "schema"])
+    def test_failure_on_the_way(self, diamond, schema, connection, monkeypatch, what):
+        drop_table = connection.drop_table
+
+        def failing(name):
+            if name.full == diamond.Top.full_table_name:
+                raise DataJointError("no")
+            drop_table(name)
+
+        monkeypatch.setattr(connection, "drop_table", failing)
+        with pytest.raises(DataJointError) as raised:
+            (diamond.Top if what == "table" else schema).drop()
+        text = str(raised.value)
+        if connection.undoes_drops:
+            assert text == "no"
+            assert diamond.counts() == (3, 6, 4, 8, 5)
+        else:
+            assert text.startswith("no\nDropped before it: ")
+            dropped = (diamond.Bottom, diamond.Left, diamond.Right, diamond.Renamed)
+            assert all(table.full_table_name in text for table in dropped)
+            assert not any(table().is_declared for table in dropped)
+            assert len(diamond.Top()) == 3
+        monkeypatch.undo()
+        diamond.Top.drop()
+        assert not diamond.Top().is_declared
+
+    def test_it_is_logged(self, diamond, schema):
+        diamond.Left.drop()
+        events = schema.log.fetch("event", order_by="id").tolist()
+        dropped = (diamond.Bottom, diamond.Left)
+        assert events[-2:] == [f"DROP TABLE {table.full_table_name}" for table in dropped]
+
     def test_dropped_table(self, diamond):
         diamond.Bottom.drop()
         with pytest.raises(MissingTableError):

@@ -370,8 +370,12 @@ def test_drop_of_a_schema(connection, make_schema):
     class Session(dj.Manual):
         definition = "-> Subject"
 
-    with pytest.raises(dj.errors.AccessError, match="refer to its tables"):
+    with pytest.raises(dj.errors.IntegrityError) as raised:
         first.drop()
+    assert str(raised.value) == (
+        f"Schema `{first.database}` cannot be dropped while `{second.database}`.`session` refer to "
+        "its tables\nDrop these tables first, with `drop` of their classes"
+    )
     second.drop()
     first.drop()
     assert not {first.database, second.database} & set(connection.list_schemas())
@@ -613,3 +617,29 @@ def test_no_hidden_timestamp(schema):
         definition = "subject : int"
 
     assert [a.name for a in Subject().heading.all_attributes] == ["subject"]
+
+
+def test_drop_of_schemas_that_refer_to_each_other(make_schema):
+    first, second = make_schema("a"), make_schema("b")
+
+    @first
+    class Subject(dj.Manual):
+        definition = "subject : int"
+
+    @second
+    class Session(dj.Manual):
+        definition = "-> Subject"
+
+    @first
+    class Trial(dj.Manual):
+        definition = "-> Session"
+
+    for schema, table in ((first, Session), (second, Trial)):
+        with pytest.raises(dj.errors.IntegrityError) as raised:
+            schema.drop()
+        assert f"while {table.full_table_name} refer" in str(raised.value)
+    Session.drop()
+    first.drop()
+    second.drop()
+    assert not first.exists
+    assert not second.exists

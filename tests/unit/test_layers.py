@@ -43,6 +43,7 @@ LAYERS = [
     "sql.postgresql_functions",
     "sql.postgresql_json",
     "sql.postgresql_fragments",
+    "sql.postgresql_assign",
     "sql.postgresql",
     # model
     "heading",
@@ -84,6 +85,7 @@ LAYERS = [
     "service",
     "external",
     "cascade",
+    "dropping",
     "altering",
     "table",
     "jobs",

@@ -50,6 +50,8 @@ class Backend(ABC):
     has_accounts: ClassVar[bool] = True
     #: Schemas that are no user's, in lower case.
     reserved_schemas: ClassVar[frozenset[str]] = frozenset()
+    #: Whether it undoes the drop of a table with the transaction; otherwise a drop ends that.
+    undoes_drops: ClassVar[bool] = True
 
     @abstractmethod
     def __init__(self, settings: Mapping[str, Any]) -> None: ...

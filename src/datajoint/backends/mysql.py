@@ -63,6 +63,7 @@ class MySQLBackend(Backend):
     name = "mysql"
     reserved_schemas = SYSTEM_SCHEMAS
     dialect = DIALECT
+    undoes_drops = False
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         host = settings["database.host"] or "localhost"
@@ -401,8 +402,10 @@ class MySQLBackend(Backend):
         return [alter_statement(alteration, belongings, functional_keys=not self._is_mariadb)]
 
     def alter_table(self, name: TableName, statements: Sequence[str]) -> None:
+        # MariaDB would cut off fractions of seconds, where MySQL rounds them.
+        mode = "SET STATEMENT sql_mode = CONCAT(@@sql_mode, ',TIME_ROUND_FRACTIONAL') FOR "
         for statement in statements:  # there is one, which the server does or undoes as a whole
-            self._send(self._encoded(statement))
+            self._send(self._encoded(f"{mode if self._is_mariadb else ''}{statement}"))
 
     def drop_table(self, name: TableName) -> None:
         table = DIALECT.table(name.schema, name.table)

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..alter import Alteration
+from ..alter import Alteration, widens
 from ..declare import ForeignKey
 from ..heading import Attribute
 from ..sql.postgresql import DIALECT
@@ -26,6 +26,7 @@ from .postgresql_ddl import (
     default_clause,
     foreign_key_clause,
     index_name,
+    short_name,
     table_comment,
 )
 
@@ -116,7 +117,7 @@ def _changes(old: Attribute, new: Attribute) -> Iterator[str]:
         yield f"RENAME COLUMN {quote(old.name)} TO {name}"
     if check(old) and check(old) != check(new):
         yield f"DROP CONSTRAINT IF EXISTS {quote(check_constraint(old))}"
-    retyped = declaration(old) != declaration(new)
+    retyped = _is_converted(old, new)
     redefault = retyped or default_clause(named) != default_clause(new)
     if redefault and default_clause(old):
         yield f"ALTER COLUMN {name} DROP DEFAULT"
@@ -129,6 +130,16 @@ def _changes(old: Attribute, new: Attribute) -> Iterator[str]:
         yield f"ALTER COLUMN {name} {'DROP' if new.nullable else 'SET'} NOT NULL"
     if check(new) and check(old) != check(new):
         yield f"ADD {check(new)}"
+
+
+def _is_converted(old: Attribute, new: Attribute) -> bool:
+    """Tell whether the values of an attribute change, or how they are stored."""
+    one, other = old.stored_type, new.stored_type
+    assert one is not None
+    assert other is not None
+    if declaration(old) != declaration(new):
+        return True
+    return not (one.same_as(other) or widens(one, other))
 
 
 def _additions(alteration: Alteration, moved: list[Attribute]) -> Iterator[str]:
@@ -144,7 +155,7 @@ def _additions(alteration: Alteration, moved: list[Attribute]) -> Iterator[str]:
 
 def _aside(attribute: Attribute) -> str:
     """Name the column that is copied; no attribute has such a name."""
-    return f"{attribute.name[:50]} moved"
+    return short_name(attribute.name, " moved")
 
 
 def _copies(alteration: Alteration, table: str, moved: list[Attribute]) -> Iterator[str]:

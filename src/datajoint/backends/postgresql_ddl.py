@@ -64,9 +64,9 @@ def create_statements(spec: TableSpec) -> list[str]:
     """
     check_name(spec.name.table, "table")
     heading, table = spec.heading, DIALECT.table(spec.name.schema, spec.name.table)
-    sequence = DIALECT.table(spec.name.schema, _short(spec.name.table, " sequence"))
+    sequence = DIALECT.table(spec.name.schema, short_name(spec.name.table, " sequence"))
     clauses = [column(attribute, sequence) for attribute in heading.all_attributes]
-    key = quote(_short(spec.name.table, " key"))
+    key = quote(short_name(spec.name.table, " key"))
     clauses.append(f"CONSTRAINT {key} PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
     clauses += map(foreign_key_clause, spec.foreign_keys)
     create = f"CREATE TABLE {table} (\n  " + ",\n  ".join(clauses) + "\n)"
@@ -109,7 +109,7 @@ def create_index(spec: TableSpec, table: str, index: OwnIndex, number: int) -> l
 
 def index_name(spec: TableSpec, index: OwnIndex, number: int) -> str:
     """Name an index of a table."""
-    return _short(spec.name.table, f" {number}{FOREIGN_KEY_INDEX * index.implied}")
+    return short_name(spec.name.table, f" {number}{FOREIGN_KEY_INDEX * index.implied}")
 
 
 def foreign_key_clause(foreign_key: ForeignKey) -> str:
@@ -146,7 +146,7 @@ def check(attribute: Attribute) -> str:
 
 def check_constraint(attribute: Attribute) -> str:
     """Name the constraint that the values of an attribute meet."""
-    return _short(f"{attribute.name} : {attribute.attribute_type}", "")
+    return short_name(f"{attribute.name} : {attribute.attribute_type}", "")
 
 
 def default_clause(attribute: Attribute) -> str:
@@ -186,7 +186,7 @@ def check_name(name: str, what: str) -> None:
         )
 
 
-def _short(name: str, suffix: str) -> str:
+def short_name(name: str, suffix: str) -> str:
     """Append to a name; what is too long for a name ends in its hash."""
     if len((name + suffix).encode()) <= NAME_SIZE:
         return name + suffix

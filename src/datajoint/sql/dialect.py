@@ -76,6 +76,9 @@ class Dialect:
     assigned : callable
         The quoted name of a column of a query, its type, and the type of the attribute that it is
         inserted into → its SQL.
+    retypes : callable
+        A value, its type and another one that admits it → whether altering the type of an attribute
+        makes of it what Python would.
     json_value : callable
         The SQL of a document, the steps of a path into it, and the type that the value there is
         converted to → its SQL: NULL where there is no value, the null of JSON, or one that has no
@@ -117,6 +120,7 @@ class Dialect:
     assigned: Callable[[str, AttributeType | None, AttributeType | None], str] = (
         lambda column, source, type_: column
     )
+    retypes: Callable[[Any, AttributeType, AttributeType], bool] = lambda value, old, new: True
     null: Callable[[AttributeType | None], str] = lambda type_: "NULL"
     null_order: tuple[str, str] = ("", "")
     groups_expressions: bool = True

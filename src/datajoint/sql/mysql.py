@@ -5,13 +5,25 @@ Storage formats 2 and 3.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
 import struct
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..types import UUID, AttributeType, Float, String, shortest_single
+from ..types import (
+    UUID,
+    AttributeType,
+    Decimal,
+    Float,
+    Integer,
+    String,
+    Timestamp,
+    Year,
+    shortest_single,
+)
 from .dialect import Dialect, Storage
 from .mysql_json import json_equals, json_value, without_arrows
 from .text import SQL, Param, join, parenthesized
@@ -104,6 +116,35 @@ def _assigned(column: str, source: AttributeType | None, type_: AttributeType | 
     return column
 
 
+#: The moments that every server has as a timestamp, in any time zone.
+_TIMESTAMPS = dt.datetime(1970, 1, 2), dt.datetime(2038, 1, 18)
+
+
+def _retypes(value: Any, old: AttributeType, new: AttributeType) -> bool:
+    """Tell whether the server reads, writes and rounds a value as Python does."""
+    if isinstance(old, Float):
+        return _retypes_float(value, old, new)
+    if isinstance(new, (Integer, Year)) and isinstance(value, str):
+        return re.fullmatch(r"\s*[-+]?\d+\s*", value, re.ASCII) is not None
+    if isinstance(new, Timestamp):
+        earliest, latest = _TIMESTAMPS
+        return earliest <= new.encode(value) <= latest
+    return True
+
+
+def _retypes_float(value: float, old: Float, new: AttributeType) -> bool:
+    """Tell it of a number: of a single one the server sees six digits, or binary ones."""
+    stored = _encode_float(value, old)
+    if new.is_string:
+        plain = value == 0 or 1e-4 <= abs(value) < 1e15
+        return plain and (not old.single or float(f"{value:.6g}") == value)
+    if isinstance(new, Year):
+        return stored.is_integer()
+    if isinstance(new, Integer):
+        return abs(stored) < 2**63 and stored % 1 != 0.5 and new.encode(stored) == new.encode(value)
+    return not isinstance(new, Decimal) or new.encode(stored) == new.encode(value)
+
+
 DIALECT = Dialect(
     quote_mark="`",
     placeholder="%s",
@@ -118,6 +159,7 @@ DIALECT = Dialect(
     computed=lambda expression, type_: expression,
     fetched=_fetched,
     assigned=_assigned,
+    retypes=_retypes,
     inserts={
         "insert": ("INSERT INTO", lambda table, key, rest: ""),
         "replace": ("REPLACE INTO", lambda table, key, rest: ""),

@@ -8,10 +8,12 @@ import json
 import struct
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..types import AttributeType, Blob, Enum, Float, Integer, String
 from .dialect import Dialect, Storage
+from .postgresql_assign import assigned
 from .postgresql_fragments import translate
 from .postgresql_json import json_equals, json_value
 from .postgresql_values import KINDS, TEXT_COLLATION, leading_number, read_duration, read_moment
@@ -194,16 +196,6 @@ def _skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
     return f" ON CONFLICT ({', '.join(key)}) DO NOTHING"
 
 
-def _assigned(column: str, source: AttributeType | None, type_: AttributeType | None) -> str:
-    """Cast what a query gives to the type of the attribute, as MySQL does by itself."""
-    if type_ is None or type_.category in ("blob", "attachment", "other"):
-        return column
-    if type_.category == "bool" or (source is not None and source.category == "bool"):
-        column = f"CAST({column} AS integer)"
-    declaration = STORAGE[type_.category].declaration(type_).partition(" COLLATE")[0]
-    return f"CAST({column} AS {declaration})"
-
-
 DIALECT = Dialect(
     quote_mark='"',
     placeholder="%s",
@@ -221,6 +213,6 @@ DIALECT = Dialect(
         "skip": ("INSERT INTO", _skip),
     },
     null=_null,
-    assigned=_assigned,
+    assigned=partial(assigned, storage=STORAGE),
     null_order=(" NULLS FIRST", " NULLS LAST"),
 )

@@ -609,7 +609,12 @@ def _key_set(rows: list[tuple[Any, ...]], width: int) -> SQL:
 
 
 def _assigned(column: str, source: AttributeType | None, type_: AttributeType | None) -> str:
-    """Write decimals, dates and moments in the form that is stored; what is none stays as it is."""
+    """Write a value in the form that is stored; what has none stays as it is, and is refused."""
+    if isinstance(type_, String) and type_.fixed:
+        return f"rtrim({column}, ' ')"
+    if isinstance(type_, Enum):
+        cases = " ".join(f"WHEN {literal(m)} THEN {literal(m)}" for m in type_.members)
+        return f"CASE {column} COLLATE NOCASE {cases} ELSE {column} END"
     if isinstance(type_, DecimalType):
         digits = f"printf('%.{type_.scale}f', {column})"
         return f"CASE WHEN typeof({column}) IN ('real', 'integer') THEN {digits} ELSE {column} END"
