@@ -99,3 +99,8 @@ def test_alter_keeps_counting(context):
         table.insert1({"a": 4, "id": 1})
     with pytest.raises(dj.errors.DuplicateError):
         table.insert1({"a": 1})
+    table.definition = "a : int\n---\nnumber : serial # {id}"
+    table.alter(prompt=False)
+    table.insert1({"a": 5, "number": 20})
+    table.insert1({"a": 6})
+    assert table.fetch("number", order_by="a").tolist()[-2:] == [20, 21]

@@ -26,6 +26,10 @@ from .postgresql_ddl import (
     default_clause,
     foreign_key_clause,
     index_name,
+    next_number,
+    owned_sequence,
+    sequence_of,
+    sequence_trigger,
     short_name,
     table_comment,
 )
@@ -83,6 +87,7 @@ def alter_statements(alteration: Alteration, belongings: Belongings) -> list[str
         *(alter + clause for old, new in alteration.changed for clause in _changes(old, new)),
         *(alter + clause for clause in _additions(alteration, moved)),
         *_copies(alteration, table, moved),
+        *_renamed_counters(alteration, table),
         *_index_statements(alteration, belongings, table, moved),
         *(f"{alter}ADD {foreign_key_clause(fk)}" for fk in _new_foreign_keys(alteration, moved)),
     ]
@@ -163,16 +168,28 @@ def _copies(alteration: Alteration, table: str, moved: list[Attribute]) -> Itera
     if moved:
         values = ", ".join(f"{quote(a.name)} = {quote(_aside(a))}" for a in moved)
         yield f"UPDATE {table} SET {values}"
-    alter = f"ALTER TABLE {table} "
+    alter, sequence = f"ALTER TABLE {table} ", sequence_of(alteration.new)
     for attribute in moved:
-        name = quote(attribute.name)
+        name, default = quote(attribute.name), default_clause(attribute)
+        if attribute.autoincrement:
+            default = next_number(sequence)
+            yield owned_sequence(table, sequence, attribute.name)  # lest it goes with the column
+            yield f"{alter}ALTER COLUMN {quote(_aside(attribute))} DROP DEFAULT"
         yield f"{alter}DROP COLUMN {quote(_aside(attribute))}"
-        if default_clause(attribute):
-            yield f"{alter}ALTER COLUMN {name} SET{default_clause(attribute)}"
+        if default:
+            yield f"{alter}ALTER COLUMN {name} SET{default}"
         if not attribute.nullable:
             yield f"{alter}ALTER COLUMN {name} SET NOT NULL"
         if check(attribute):
             yield f"{alter}ADD {check(attribute)}"
+
+
+def _renamed_counters(alteration: Alteration, table: str) -> Iterator[str]:
+    """Write what makes the trigger of a sequence look at an attribute under its new name."""
+    for old, new in alteration.changed:
+        if new.autoincrement and old.name != new.name:
+            yield f"DROP TRIGGER continue_sequence ON {table}"
+            yield sequence_trigger(table, sequence_of(alteration.new), new.name)
 
 
 def _index_statements(

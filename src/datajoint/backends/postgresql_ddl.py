@@ -64,7 +64,7 @@ def create_statements(spec: TableSpec) -> list[str]:
     """
     check_name(spec.name.table, "table")
     heading, table = spec.heading, DIALECT.table(spec.name.schema, spec.name.table)
-    sequence = DIALECT.table(spec.name.schema, short_name(spec.name.table, " sequence"))
+    sequence = sequence_of(spec)
     clauses = [column(attribute, sequence) for attribute in heading.all_attributes]
     key = quote(short_name(spec.name.table, " key"))
     clauses.append(f"CONSTRAINT {key} PRIMARY KEY ({names(DIALECT, heading.stored_key)})")
@@ -81,20 +81,40 @@ def create_statements(spec: TableSpec) -> list[str]:
             for number, index in enumerate(wanted_indexes(spec), start=1)
             for statement in create_index(spec, table, index, number)
         ),
-        *(statement for name in counted for statement in _counting(table, sequence, name)),
+        *(
+            statement
+            for name in counted
+            for statement in (
+                owned_sequence(table, sequence, name),
+                f"GRANT ALL ON SEQUENCE {sequence} TO PUBLIC",
+                sequence_trigger(table, sequence, name),
+            )
+        ),
     ]
 
 
-def _counting(table: str, sequence: str, attribute: str) -> list[str]:
-    """Write what makes an attribute go on after values that were given, for all who insert."""
-    arguments = f"{literal(sequence)}, {literal(attribute)}"
-    return [
-        f"ALTER SEQUENCE {sequence} OWNED BY {table}.{quote(attribute)}",
-        f"GRANT ALL ON SEQUENCE {sequence} TO PUBLIC",
+def sequence_of(spec: TableSpec) -> str:
+    """Name the sequence of a table, quoted."""
+    return DIALECT.table(spec.name.schema, short_name(spec.name.table, " sequence"))
+
+
+def next_number(sequence: str) -> str:
+    """Write the default of an attribute that counts."""
+    return f" DEFAULT nextval({literal(sequence)})"
+
+
+def owned_sequence(table: str, sequence: str, attribute: str) -> str:
+    """Write what makes a sequence go with the attribute that counts."""
+    return f"ALTER SEQUENCE {sequence} OWNED BY {table}.{quote(attribute)}"
+
+
+def sequence_trigger(table: str, sequence: str, attribute: str) -> str:
+    """Write what makes a sequence go on after values that were given, for all who insert."""
+    return (
         f"CREATE TRIGGER continue_sequence AFTER INSERT ON {table} "
-        "REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT "
-        f'EXECUTE FUNCTION "datajoint"."continue_sequence"({arguments})',
-    ]
+        "REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION "
+        f'"datajoint"."continue_sequence"({literal(sequence)}, {literal(attribute)})'
+    )
 
 
 def create_index(spec: TableSpec, table: str, index: OwnIndex, number: int) -> list[str]:
@@ -121,7 +141,7 @@ def column(attribute: Attribute, sequence: str = "") -> str:
     """Write the definition of a column."""
     check_name(attribute.name, "attribute")
     not_null = "" if attribute.nullable else " NOT NULL"
-    default = f" DEFAULT nextval({literal(sequence)})" if attribute.autoincrement else ""
+    default = next_number(sequence) if attribute.autoincrement else ""
     constraint = check(attribute)
     return (
         f"{quote(attribute.name)} {declaration(attribute)}{not_null}"
