@@ -27,6 +27,7 @@ from .types import (
     Enum,
     Float,
     Integer,
+    Other,
     String,
     Time,
     time_text,
@@ -276,11 +277,26 @@ def _merged(old: Attribute | None, new: Attribute, spec: TableSpec) -> Attribute
     if not _same_type(old.attribute_type, new.attribute_type):
         _check_kinds(old, new, spec)
         return new
+    _check_stored(old, new, spec)
     same = _same_default(old, new)
     default = old.default if same else new.default
     adapted = isinstance(new.attribute_type, Adapted)  # of which the database knows the name only
     type_ = new.attribute_type if adapted else old.attribute_type
     return replace(new, attribute_type=type_, default=default)
+
+
+def _check_stored(old: Attribute, new: Attribute, spec: TableSpec) -> None:
+    """Refuse an adapter that stores another type than the table has."""
+    one, other = old.stored_type, new.stored_type
+    if isinstance(new.attribute_type, Adapted) and not (
+        _same_type(one, other) or isinstance(one, Other)
+    ):
+        raise DataJointError(
+            f"{spec.name}: the adapter of `{new.name} : {new.type}` stores `{other}` now, but the "
+            f"table has `{one}`",
+            "Give the adapter its former attribute_type; or add an attribute of another name and "
+            "adapter, alter, and give it values with `update1`",
+        )
 
 
 def _check_kinds(old: Attribute, new: Attribute, spec: TableSpec) -> None:

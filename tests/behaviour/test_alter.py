@@ -986,6 +986,14 @@ def test_types_of_the_users_own(lab):
     )
 
 
+def test_an_adapter_that_stores_another_type_than_before(lab):
+    table = lab.declare("a : int\n---\nb = null : <label>")
+    label = lab.context["label"]
+    wider = type("Wider", (type(label),), {"attribute_type": "varchar(50)"})()
+    with pytest.raises(dj.DataJointError, match=r"`b : <label>` stores `varchar\(50\)` now"):
+        table.alter(prompt=False, context={"label": wider})
+
+
 def test_attributes_in_stores_bring_their_tables(lab):
     table = lab.declare("a : int\n---\nb = 1 : int")
     table.insert1((1, 2))
