@@ -16,6 +16,7 @@ from .attribute_adapter import adapt, adapter_in
 from .connection import Connection
 from .declare import TableName, TableSpec
 from .errors import DataJointError, MissingTableError
+from .expression import QueryExpression
 from .grammar import Reference
 from .types import Adapted
 from .utils import did_you_mean
@@ -71,7 +72,9 @@ def find_table(
         )
     table: Any = found() if inspect.isclass(found) else found
     if isinstance(table, Mapping) or not hasattr(table, "full_table_name"):
-        raise DataJointError(f"`{reference}` is no table")
+        query = isinstance(table, QueryExpression)
+        hint = "; attributes are renamed in the definition, as in `-> Table.proj(new='old')`"
+        raise DataJointError(f"`{reference}` is {'a query and ' * query}no table{hint * query}")
     if table.restriction:
         raise DataJointError(f"`{reference}` is restricted: a foreign key refers to all of a table")
     if table.connection is not connection:

@@ -258,7 +258,7 @@ class TestErrors:
             ("-> self.parent", 3, "`parent` is not defined in `self`"),
             ("-> five", 3, "`five` is no table"),
             ("-> text", 3, "`text` is no table"),
-            ("-> query", 3, "`query` is no table"),
+            ("-> query", 3, "`query` is a query and no table; attributes are renamed in the"),
             ("-> dj", 3, "`dj` is no table"),
             ("-> `nowhere`.`subject`", 3, "Table `nowhere`.`subject` is not declared in the"),
             (
