@@ -12,6 +12,8 @@ PYTHON   ?= python3
 VENV     ?= .venv
 ARGS     ?=
 EXAMPLES ?= 1000
+# Each process starts database servers of its own.
+PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -26,7 +28,7 @@ demo: $(VENV)/.demo
 	$(BIN)/datajoint demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 interop: $(VENV)/.test $(VENV)/.incumbent
 	$(BIN)/python -m pytest tests/interop $(ARGS)
