@@ -21,7 +21,7 @@ from .errors import AccessError, ConflictError, DataJointError, MissingTableErro
 from .insertion import RowEncoder, rows_of
 from .jobs import JobTable, Log
 from .logging import logger
-from .references import Context, parts_of
+from .references import Context, adapted_spec, parts_of
 from .service import log_event
 from .settings import config
 from .source import write_python, write_stubs
@@ -218,9 +218,12 @@ class Schema:
     def _declare_table(self, class_: type[UserTable], context: Context) -> None:
         class_.declaration_context = context
         table = class_()
-        if table.is_declared:
-            table.heading  # noqa: B018 - notes which adapters its types have
-            return
+        if not table.is_declared:
+            self._declare_missing(table, context)
+        # The tables that refer to it, which may not know its adapters, find them noted.
+        adapted_spec(self.connection, self.connection.table(table.name), context)
+
+    def _declare_missing(self, table: UserTable, context: Context) -> None:
         if not self._create_tables:
             raise MissingTableError(
                 f"Table {table.name} is not declared, and the schema was activated with "
@@ -229,7 +232,6 @@ class Schema:
         if self._name() not in self.connection.schemas:  # it was dropped meanwhile
             self._open(self._name())
         table.declare(context)
-        table.heading  # noqa: B018
 
     # -- the tables of the schema -------------------------------------------------------------
 

@@ -581,15 +581,8 @@ class Adapted(AttributeType):
         DataJointError
             When the adapter is not known, or fails.
         """
-        if self.adapter is None:
-            raise self.unknown
-        try:
-            return self.adapter.put(value)
-        except Exception as error:
-            raise DataJointError(
-                f"the adapter of `{self.text}` cannot put a value of type "
-                f"`{type(value).__name__}` ({type(error).__name__}: {error})"
-            ) from error
+        what = f"the adapter of `{self.text}` cannot put a value of type `{type(value).__name__}`"
+        return self._adapted("put", value, what)
 
     def get(self, value: Any) -> Any:
         """Make the user's value of one of the inner type.
@@ -599,15 +592,16 @@ class Adapted(AttributeType):
         DataJointError
             When the adapter is not known, or fails.
         """
+        what = f"The adapter of `{self.text}` cannot get a value from what is stored"
+        return self._adapted("get", value, what)
+
+    def _adapted(self, method: str, value: Any, what: str) -> Any:
         if self.adapter is None:
             raise self.unknown
         try:
-            return self.adapter.get(value)
+            return getattr(self.adapter, method)(value)
         except Exception as error:
-            raise DataJointError(
-                f"The adapter of `{self.text}` cannot get a value from what is stored "
-                f"({type(error).__name__}: {error})"
-            ) from error
+            raise DataJointError(f"{what} ({type(error).__name__}: {error})") from error
 
     def encode(self, value: Any) -> Any:
         put = self.put(value)
