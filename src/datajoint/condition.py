@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import DataJointError
 from .grammar import parse_json_path
-from .heading import Heading
+from .heading import Attribute, Heading
 from .logging import logger
 from .settings import config
 from .sql import algebra
@@ -23,7 +23,7 @@ from .sql.algebra import Condition, Relation
 from .sql.dialect import Dialect
 from .sql.fragment import Fragment, parse_fragment
 from .sql.json_path import DOCUMENT, NUMERIC, TEXT, value_type
-from .types import Adapted, AttributeType, Decimal, NotAdmitted, is_nan
+from .types import AttributeType, Decimal, NotAdmitted, is_nan
 
 
 class AndList(list[Any]):
@@ -206,18 +206,23 @@ def _written(heading: Heading, text: str) -> Condition:
 
 
 def _from_mapping(heading: Heading, mapping: Mapping[str, Any], dialect: Dialect) -> Condition:
-    places = {name: json_place(heading, str(name)) for name in mapping if name not in heading}
-    unknown = [str(name) for name, place in places.items() if place is None]
-    if unknown:
-        _report_unknown(heading, unknown)
+    places = _places(heading, mapping)
     conditions = []
     for name, value in mapping.items():
-        place = places.get(name)
-        if place is not None:
-            conditions.append(_has_value(str(name), place, value, dialect))
+        if name in places:
+            conditions.append(_has_value(str(name), places[name], value, dialect))
         elif name in heading:
             conditions.append(_equal(heading, name, value, dialect))
     return _all_of(conditions)
+
+
+def _places(heading: Heading, names: Iterable[Any]) -> dict[Any, algebra.JsonValue]:
+    """Read the keys of a mapping that are paths into documents; report those that are nothing."""
+    places = {name: json_place(heading, str(name)) for name in names if name not in heading}
+    unknown = [str(name) for name, place in places.items() if place is None]
+    if unknown:
+        _report_unknown(heading, unknown)
+    return {name: place for name, place in places.items() if place is not None}
 
 
 def _report_unknown(heading: Heading, unknown: list[str]) -> None:
@@ -238,37 +243,61 @@ def _equal(heading: Heading, name: str, value: Any, dialect: Dialect) -> Conditi
     value = as_expression(value)
     if isinstance(value, (Queryable, Universal)):
         raise DataJointError(f"Attribute `{name}` cannot be restricted by a query; restrict by it")
-    attribute = heading[name]
-    type_ = attribute.attribute_type
-    if isinstance(value, (list, tuple, set, frozenset)) and not isinstance(type_, Adapted):
+    if isinstance(value, _COLLECTIONS) and attribute.adapter is None:
         return _any(_equal(heading, name, member, dialect) for member in value)
+    try:
+        encoded = _comparand(attribute, value, dialect)
+    except NotAdmitted:
+        return algebra.Constant(False)
+    if attribute.json and encoded is not None:
+        return algebra.HasValue(algebra.JsonValue(name, (), DOCUMENT), encoded)
+    return _is(attribute, encoded)
+
+
+def _compared_type(attribute: Attribute) -> AttributeType | None:
+    """Return the type of what an attribute is compared with; one that is inferred may be wrong."""
+    return attribute.stored_type if attribute.expression is None else None
+
+
+#: Of these as a value, any member may be the value.
+_COLLECTIONS = (list, tuple, set, frozenset)
+
+
+def _comparand(attribute: Attribute, value: Any, dialect: Dialect) -> Any:
+    """Encode what the values of an attribute are compared with; None stands for NULL.
+
+    Raises
+    ------
+    NotAdmitted
+        When the attribute can have no such value.
+    DataJointError
+        When the two cannot be compared.
+    """
+    name, type_ = attribute.name, attribute.attribute_type
     if type_ is not None and type_.is_opaque:
         raise DataJointError(
             f"Nothing can be restricted by attribute `{name}` of type `{type_}`: the database "
             "cannot compare its values"
         )
     if value is None or value is np.ma.masked or is_nan(value):
-        return algebra.Equal(name, attribute.stored_type, None)
+        return None
     if type_ is None:
-        return algebra.Equal(name, None, _plain_value(value))
+        return _plain_value(value)
     if type_.category == "integer" and isinstance(value, (float, np.floating)) and value % 1:
-        return algebra.Constant(False)  # rounded on insert, but equal to no integer
+        raise NotAdmitted("rounded on insert, but equal to no integer")
     if attribute.expression is not None and type_.category == "decimal":
-        return algebra.Equal(name, type_, _plain_value(float(value)))
+        return _plain_value(float(value))
     try:
         if isinstance(type_, Decimal) and not type_.holds(value):
-            return algebra.Constant(False)
-        encoded = dialect.encode(value, type_)
-        if attribute.json:
-            return algebra.HasValue(algebra.JsonValue(name, (), DOCUMENT), encoded)
-        return algebra.Equal(name, type_.stored, encoded)
+            raise NotAdmitted("has too many digits")
+        return dialect.encode(value, type_)
     except NotAdmitted:
-        return algebra.Constant(False)
+        raise
     except DataJointError as error:  # of an adapter
         raise DataJointError(f"Attribute `{name}`: {error}") from error.__cause__
     except ValueError as error:
         if attribute.expression is not None:  # of an inferred type only
-            return algebra.Equal(name, None, _plain_value(value))
+            return _plain_value(value)
         raise DataJointError(
             f"Attribute `{name}` of type `{type_}` cannot be compared with {value!r}, which {error}"
         ) from None
@@ -394,35 +423,92 @@ def _any(conditions: Iterable[Condition]) -> Condition:
                 return condition
         else:
             parts.append(condition)
+    parts = _gather_equalities(parts)
     if len(parts) == 1:
         return parts[0]
-    return algebra.AnyOf(tuple(_gather_keys(parts))) if parts else algebra.Constant(False)
+    return algebra.AnyOf(tuple(parts)) if parts else algebra.Constant(False)
 
 
 def _any_of(heading: Heading, members: Iterable[Any], dialect: Dialect) -> Condition:
-    return _any(make_condition(heading, member, dialect) for member in members)
+    return _any(_alternatives(heading, members, dialect))
 
 
-def _gather_keys(conditions: list[Condition]) -> list[Condition]:
-    """Gather equalities over the same attributes into one set of keys.
+def _alternatives(
+    heading: Heading, members: Iterable[Any], dialect: Dialect
+) -> Iterator[Condition]:
+    """Turn the members of a list into conditions, mappings with the same keys together."""
+    alike: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for member in members:
+        if is_mapping_record(member):
+            names = member.dtype.names
+            alike.setdefault(names, []).append(dict(zip(names, member, strict=True)))
+        elif isinstance(member, Mapping):
+            alike.setdefault(tuple(member), []).append(member)
+        else:
+            yield make_condition(heading, member, dialect)
+    for names, mappings in alike.items():
+        yield from _from_mappings(heading, names, mappings, dialect)
 
-    A long list of keys then travels as one parameter instead of as thousands of terms.
+
+def _from_mappings(
+    heading: Heading, names: tuple[Any, ...], mappings: list[Mapping[str, Any]], dialect: Dialect
+) -> Iterator[Condition]:
+    """Gather mappings with the same keys into one set of keys, as far as they have plain values.
+
+    A long list of keys then travels as few parameters instead of as thousands of terms.
     """
-    groups: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    known = [heading[name] for name in names if name in heading]
+    if len(mappings) == 1 or _places(heading, names) or any(a.json or a.adapter for a in known):
+        for mapping in mappings:
+            yield _from_mapping(heading, mapping, dialect)
+        return
+    if not known:
+        yield algebra.Constant(True)
+        return
+    keys: dict[tuple[Any, ...], None] = {}
+    for mapping in mappings:
+        values = [mapping[attribute.name] for attribute in known]
+        if any(isinstance(value, _NOT_PLAIN) for value in values):
+            yield _from_mapping(heading, mapping, dialect)
+            continue
+        try:
+            key = tuple(_comparand(a, v, dialect) for a, v in zip(known, values, strict=True))
+        except NotAdmitted:
+            continue
+        if None in key:
+            yield _all_of(_is(a, value) for a, value in zip(known, key, strict=True))
+        else:
+            keys[key] = None
+    if len(keys) == 1:
+        yield _all_of(map(_is, known, *keys))
+    elif keys:
+        types = tuple(map(_compared_type, known))
+        yield algebra.OneOf(tuple(a.name for a in known), tuple(keys), types)
+
+
+#: Values of mappings which are no single values.
+_NOT_PLAIN = (*_COLLECTIONS, type, Queryable, Universal)
+
+
+def _is(attribute: Attribute, encoded: Any) -> Condition:
+    return algebra.Equal(attribute.name, _compared_type(attribute), encoded)
+
+
+def _gather_equalities(conditions: list[Condition]) -> list[Condition]:
+    """Gather what one attribute may be equal to into one set of values."""
+    groups: dict[str, list[algebra.Equal]] = {}
     others = []
     for condition in conditions:
-        equalities = condition.conditions if isinstance(condition, algebra.AllOf) else (condition,)
-        if all(isinstance(e, algebra.Equal) and e.value is not None for e in equalities):
-            ordered = sorted(equalities, key=lambda e: e.attribute)  # type: ignore[union-attr]
-            names = tuple(e.attribute for e in ordered)  # type: ignore[union-attr]
-            groups.setdefault(names, []).append(tuple(e.value for e in ordered))  # type: ignore[union-attr]
+        if isinstance(condition, algebra.Equal) and condition.value is not None:
+            groups.setdefault(condition.attribute, []).append(condition)
         else:
             others.append(condition)
-    sets: list[Condition] = [
-        algebra.OneOf(names, tuple(dict.fromkeys(rows))) for names, rows in groups.items()
-    ]
-    merged = sets + others
-    return [algebra.AnyOf(tuple(merged))] if len(merged) > 1 else merged
+    sets: list[Condition] = []
+    for name, members in groups.items():
+        values = dict.fromkeys((member.value,) for member in members)
+        one = members[0]
+        sets.append(one if len(values) == 1 else algebra.OneOf((name,), (*values,), (one.type,)))
+    return sets + others
 
 
 _TERM = re.compile(r"(?P<by>.+?)(?:\s+(?P<direction>asc|desc))?", re.IGNORECASE | re.DOTALL)

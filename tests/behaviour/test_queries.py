@@ -449,6 +449,52 @@ class TestRestrictionByCollection:
         assert_rows(uni.Student & keys, data.students)
         assert_rows(uni.Student - keys, [])
 
+    @pytest.mark.parametrize(
+        ("type_", "values"),
+        [
+            ("int", [1, -2, 3]),
+            ("bigint unsigned", [0, 2**63 - 1, 5]),
+            ("bool", [0, 1]),
+            ("float", [0.1, -1.5e10, 3.0]),
+            ("double", [0.1, 1e300, 3.0]),
+            ("decimal(6,2)", [Decimal("0.10"), Decimal("-12.50"), Decimal("3.00")]),
+            ("varchar(20)", ["it's", "Zoë", "100%s"]),
+            ("char(4)", ["a", "bc", "d"]),
+            ("enum('x','y','z')", ["x", "y", "z"]),
+            ("date", [dt.date(2020, 1, 2), dt.date(1999, 12, 31), dt.date(2020, 1, 3)]),
+            (
+                "datetime(3)",
+                [dt.datetime(2020, 1, 2, 3, 4, 5, 678000), dt.datetime(1999, 12, 31)],
+            ),
+            ("timestamp", [dt.datetime(2020, 1, 2, 3, 4, 5), dt.datetime(1999, 12, 31)]),
+            ("time", [dt.timedelta(hours=30), dt.timedelta(minutes=-5), dt.timedelta()]),
+            ("year", [1999, 2020, 1901]),
+            ("uuid", [uuid.UUID(int=1), uuid.UUID(int=2**127), uuid.UUID(int=5)]),
+        ],
+    )
+    def test_keys_of_every_type(self, schema, type_, values):
+        """Each alone and each with another attribute: the second of the values is left out."""
+
+        @schema
+        class Valued(dj.Manual):
+            definition = f"""
+            n : int
+            ---
+            x : {type_}
+            """
+
+        Valued.insert(enumerate(values))
+        chosen = [values[0], *values[2:], values[0]]
+        expected = [{"n": n, "x": x} for n, x in enumerate(values) if n != 1]
+        for condition in (
+            [{"x": x} for x in chosen],
+            {"x": chosen},
+            [{"n": values.index(x), "x": x, "other": 3} for x in chosen],
+            pd.DataFrame({"x": chosen}),
+        ):
+            assert_rows(Valued & condition, expected)
+            assert_rows(Valued - condition, [{"n": 1, "x": values[1]}])
+
     def test_mixed_members(self, uni, data):
         members = [{"student_id": 1000}, "student_id = 1007", uni.Student & "student_id = 1014"]
         assert student_ids(uni.Student & [members[0], members[1], members[2].proj()]) == [

@@ -105,8 +105,20 @@ def test_encoding():
 
 
 def test_key_set():
-    sql = DIALECT.key_set([(1, "a"), (2, "b")], 2)
-    assert sql.compile("%s") == ("VALUES (%s, %s), (%s, %s)", (1, "a", 2, "b"))
+    rows = [(1, "a"), (2, "b")]
+    assert DIALECT.key_set(rows, (None, None)).compile("%s") == (
+        "VALUES (%s, %s), (%s, %s)",
+        (1, "a", 2, "b"),
+    )
+    assert DIALECT.key_set(rows, (TYPES["i"], TYPES["s"])).compile("%s") == (
+        "SELECT * FROM unnest(CAST(%s AS integer[]), CAST(%s AS varchar[]))",
+        ([1, 2], ["a", "b"]),
+    )
+    single = DIALECT.key_set([(1.5,), (2.25,)], (TYPES["q"],))
+    assert single.compile("%s") == (
+        "SELECT * FROM unnest(CAST(%s AS numeric[]))",
+        ([1.5, 2.25],),
+    )
 
 
 def test_null():

@@ -57,10 +57,20 @@ class HasValue:
 
 @dataclass(frozen=True)
 class OneOf:
-    """Several attributes jointly have one of several combinations of values, none of them NULL."""
+    """Several attributes jointly have one of several combinations of values, none of them NULL.
+
+    Attributes
+    ----------
+    attributes : tuple of str
+    rows : tuple of tuple
+        Encoded values.
+    types : tuple of (AttributeType or None)
+        The types of the attributes, where they are known.
+    """
 
     attributes: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    types: tuple[AttributeType | None, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ class Dialect:
         The value of a literal in a fragment, and the type of what it is compared with (None when
         unknown) → what is bound.
     key_set : callable
-        Rows of encoded values, and the number of values in each → a subquery that lists them,
-        carried by one parameter.
+        Rows of encoded values, and the types of the attributes that they are compared with (None
+        when unknown) → a subquery that lists them, carried by few parameters.
     computed : callable
         The SQL of a computed attribute and its type → the same, comparing as stored ones do.
     fetched : callable
@@ -109,7 +109,7 @@ class Dialect:
     translate: Translate | None
     storage: Mapping[str, Storage]
     encode_literal: Callable[[Any, AttributeType | None], Any]
-    key_set: Callable[[list[tuple[Any, ...]], int], SQL]
+    key_set: Callable[[Sequence[tuple[Any, ...]], Sequence[AttributeType | None]], SQL]
     computed: Callable[[SQL, AttributeType | None], SQL]
     json_value: JsonValue
     json_equals: Callable[[SQL, str], SQL]

@@ -26,7 +26,7 @@ from ..types import (
 )
 from .dialect import Dialect, Storage
 from .mysql_json import json_equals, json_value, without_arrows
-from .text import SQL, Param, join, parenthesized
+from .text import SQL, listed
 
 # -- types ----------------------------------------------------------------------------------------
 
@@ -86,9 +86,8 @@ STORAGE: Mapping[str, Storage] = {
 # -- statements -----------------------------------------------------------------------------------
 
 
-def _key_set(rows: list[tuple[Any, ...]], width: int) -> SQL:
-    members = (join(", ", map(Param, row)) for row in rows)
-    return join(", ", members if width == 1 else map(parenthesized, members))
+def _key_set(rows: Sequence[tuple[Any, ...]], types: Sequence[AttributeType | None]) -> SQL:
+    return listed(rows, "{}" if len(types) == 1 else "({})")
 
 
 def _skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import json
+import re
 import struct
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from .postgresql_assign import assigned
 from .postgresql_fragments import translate
 from .postgresql_json import json_equals, json_value
 from .postgresql_values import KINDS, TEXT_COLLATION, leading_number, read_duration, read_moment
-from .text import SQL, Param, join, literal
+from .text import SQL, Param, join, listed, literal
 
 # -- types ----------------------------------------------------------------------------------------
 
@@ -170,9 +171,19 @@ def _computed(expression: SQL, type_: AttributeType | None) -> SQL:
     return expression
 
 
-def _key_set(rows: list[tuple[Any, ...]], width: int) -> SQL:
-    listed = (SQL("(", join(", ", map(Param, row)), ")") for row in rows)
-    return SQL("VALUES ", join(", ", listed))
+def _key_set(rows: Sequence[tuple[Any, ...]], types: Sequence[AttributeType | None]) -> SQL:
+    arrays = []
+    for type_, column in zip(types, zip(*rows, strict=True), strict=True):
+        if type_ is None:
+            return SQL("VALUES ", listed(rows, "({})"))
+        arrays.append(SQL("CAST(", Param(list(column)), f" AS {_element(type_)}[])"))
+    return SQL("SELECT * FROM unnest(", join(", ", arrays), ")")
+
+
+def _element(type_: AttributeType) -> str:
+    """Name the type of what is compared with an attribute: nothing is rounded or cut off."""
+    declaration = STORAGE[type_.category].declaration(type_)
+    return re.sub(r"\(.*?\)| COLLATE .*", "", declaration)
 
 
 def _null(type_: AttributeType | None) -> str:

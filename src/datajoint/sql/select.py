@@ -399,7 +399,8 @@ class Writer:
 
     @_condition.register
     def _(self, condition: algebra.OneOf, attribute: Attributes) -> SQL:
-        values = self.dialect.key_set(list(condition.rows), len(condition.attributes))
+        types = condition.types or (None,) * len(condition.attributes)
+        values = self.dialect.key_set(condition.rows, types)
         return SQL(self._row(condition.attributes, attribute), " IN (", values, ")")
 
     @_condition.register

@@ -600,11 +600,11 @@ def _computed(expression: SQL, type_: AttributeType | None) -> SQL:
     return expression
 
 
-def _key_set(rows: list[tuple[Any, ...]], width: int) -> SQL:
-    if width == 1:
+def _key_set(rows: Sequence[tuple[Any, ...]], types: Sequence[AttributeType | None]) -> SQL:
+    if len(types) == 1:
         values = json.dumps([row[0] for row in rows])
         return SQL("SELECT value FROM json_each(", Param(values), ")")
-    columns = ", ".join(f"value ->> {i}" for i in range(width))
+    columns = ", ".join(f"value ->> {i}" for i in range(len(types)))
     return SQL(f"SELECT {columns} FROM json_each(", Param(json.dumps(rows)), ")")
 
 

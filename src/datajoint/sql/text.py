@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +118,20 @@ def fill(template: str, **parts: Chunk | SQL) -> SQL:
     """Put pieces of SQL into the places of a template that have their names, as ``{column}``."""
     pieces = re.split(r"\{([a-z]+)\}", template)
     return SQL(*(parts[piece] if i % 2 else piece for i, piece in enumerate(pieces)))
+
+
+def listed(rows: Iterable[Sequence[Any]], form: str) -> SQL:
+    """List rows of values between commas, each in a form such as ``({})``."""
+    before, after = form.split("{}")
+    chunks: list[Chunk] = []
+    for row in rows:
+        chunks.append(f", {before}" if chunks else before)
+        for i, value in enumerate(row):
+            if i:
+                chunks.append(", ")
+            chunks.append(Param(value))
+        chunks.append(after)
+    return SQL(*chunks)
 
 
 def parenthesized(part: SQL) -> SQL:
