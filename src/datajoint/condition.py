@@ -541,15 +541,19 @@ def make_order(
             raise DataJointError(f"order_by: {text!r} names nothing to order by")
         by, descending = match["by"].strip("`"), (match["direction"] or "").lower() == "desc"
         if by == "KEY" and by not in heading:
-            terms += [algebra.Ordering(name, descending) for name in heading.primary_key]
+            terms += [_by_attribute(heading, name, descending) for name in heading.primary_key]
         elif by in heading:
-            terms.append(algebra.Ordering(by, descending))
+            terms.append(_by_attribute(heading, by, descending))
         elif place := json_place(heading, by):
             terms.append(algebra.Ordering(place, descending))
         else:
             fragment = fragment_of(heading, match["by"], "order")
             terms.append(algebra.Ordering(algebra.Computed(fragment, heading.types), descending))
     return tuple(terms)
+
+
+def _by_attribute(heading: Heading, name: str, descending: bool) -> algebra.Ordering:
+    return algebra.Ordering(name, descending, heading[name].nullable)
 
 
 def _split_at_commas(text: str) -> list[str]:

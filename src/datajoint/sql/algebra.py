@@ -263,10 +263,19 @@ class Union_:
 
 @dataclass(frozen=True)
 class Ordering:
-    """One term of an order."""
+    """One term of an order.
+
+    Attributes
+    ----------
+    by : Column
+    descending : bool
+    nullable : bool
+        Whether there can be NULL among the values.
+    """
 
     by: Column
     descending: bool = False
+    nullable: bool = True
 
 
 @dataclass(frozen=True)

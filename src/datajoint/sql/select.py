@@ -49,6 +49,8 @@ class _Select:
         Attributes that may differ each time they are computed.
     indexed : frozenset of str
         Attributes with which an index of the only table begins.
+    union : SQL, or None
+        The union that ``source`` encloses, if it is one.
     """
 
     source: SQL
@@ -63,6 +65,7 @@ class _Select:
     offset: int = 0
     volatile: frozenset[str] = frozenset()
     indexed: frozenset[str] = frozenset()
+    union: SQL | None = None
 
     @property
     def sliced(self) -> bool:
@@ -113,18 +116,32 @@ class Writer:
         if types:
             fetched = self.dialect.fetched
             statement.columns |= {n: fetched(statement.columns[n], types.get(n)) for n in names}
+        if statement.union is not None and self._is_whole_union(statement, names):
+            return statement.union
         return self._emit(statement, names)
+
+    def _is_whole_union(self, statement: _Select, names: list[str]) -> bool:
+        """Tell whether a union is selected as it is."""
+        return (
+            statement.plain
+            and not statement.where
+            and names == list(statement.columns)
+            and all(_is_column(statement.columns[n], self.dialect.quote(n)) for n in names)
+        )
 
     def count(self, relation: Relation) -> SQL:
         """Count the entities of a relation."""
         statement = self._visit(relation, frozenset())
+        statement.order = []
         if not statement.plain:
             statement = self._nest(statement, [])
         return SQL("SELECT COUNT(*)", self._body(statement))
 
     def exists(self, relation: Relation) -> SQL:
         """Tell whether a relation has any entity: 1 or 0."""
-        return SQL("SELECT ", self._exists(self._visit(relation, frozenset())))
+        statement = self._visit(relation, frozenset())
+        statement.order = []
+        return SQL("SELECT ", self._exists(statement))
 
     def where(self, condition: Condition, attribute: Attributes) -> SQL:
         """Write a condition alone, for UPDATE and DELETE."""
@@ -257,7 +274,9 @@ class Writer:
                 " UNION ALL ",
                 self._operand(rest, key + left + right, frozenset(left), relation.types),
             )
-        return self._subquery(text, key + left + right)
+        statement = self._subquery(text, key + left + right)
+        statement.union = text
+        return statement
 
     @_visit.register
     def _(self, relation: algebra.Slice, needed: frozenset[str]) -> _Select:
@@ -269,7 +288,8 @@ class Writer:
         statement.order = [
             SQL(
                 self._column(term.by, statement),
-                f" DESC{descending}" if term.descending else ascending,
+                " DESC" if term.descending else "",
+                (descending if term.descending else ascending) if term.nullable else "",
             )
             for term in relation.order
         ]
@@ -285,7 +305,7 @@ class Writer:
     def _plain(self, relation: Relation, needed: frozenset[str]) -> _Select:
         """Visit an operand that is merged into a larger statement, nested where it must be."""
         statement = self._visit(relation, needed)
-        return statement if statement.plain else self._nest(statement, sorted(statement.columns))
+        return statement if statement.plain else self._nest(statement, sorted(needed))
 
     def _grouped(self, relation: Relation, needed: Iterable[str], by: Iterable[str]) -> _Select:
         """Visit an operand that is grouped, nested where a server groups by columns only."""
