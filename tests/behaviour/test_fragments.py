@@ -1100,15 +1100,6 @@ DIFFERENCES = {
     "sqlite": {
         'least(q, "9")': "a number and a text are compared as texts",
         '"é" = "É"': "case is ignored for ASCII letters only",
-        "dt - dt6": "moments are no numbers in arithmetic",
-        "dt6 - dt": "moments are no numbers in arithmetic",
-        "d2 - d": "moments are no numbers in arithmetic",
-        "d + 1": "moments are no numbers in arithmetic",
-        "d + 0": "moments are no numbers in arithmetic",
-        "dt + 0": "moments are no numbers in arithmetic",
-        "max(dt) - min(dt)": "moments are no numbers in arithmetic",
-        'max(tm) > "10:00:00"': "the greatest time is compared as text",
-        "sum(price)": "sums of decimals are sums of double-precision numbers",
     }
 }
 
@@ -1118,8 +1109,6 @@ def _expect_differences(request, backend):
     """Mark what is known to differ, so that a difference which goes away is noticed too."""
     parameters = getattr(request.node, "callspec", None)
     text = parameters.params.get("expression") if parameters else None
-    if request.node.originalname == "test_sum_of_decimals_is_exact":
-        text = "sum(price)"
     reason = DIFFERENCES.get(backend, {}).get(text)
     if reason is not None:
         request.applymarker(pytest.mark.xfail(reason=f"{backend}: {reason}", strict=True))

@@ -136,6 +136,14 @@ def _timediff(left: str, right: str) -> str:
     return time_text(difference, 6 if difference.microseconds else 0)
 
 
+def _digits_of(value: str, other: str = "0", sign: int = 1) -> int | float:
+    """Read a date, a time or both as the number that its digits make; add another one."""
+    numbers = (decimal.Decimal(text[:1] + re.sub("[-: ]", "", text[1:])) for text in (value, other))
+    first, second = numbers
+    total = first + sign * second
+    return int(total) if total == total.to_integral_value() else float(total)
+
+
 def _part(get: Callable[[dt.datetime], int]) -> Function:
     return lambda value: get(to_datetime(value))
 
@@ -278,6 +286,7 @@ def _comparable(value: Any) -> Any:
 
 
 _FUNCTIONS: dict[str, tuple[Function, int]] = {
+    "digits_of": (_digits_of, -1),
     "to_date": (_to_date, 1),
     "to_datetime": (_to_datetime, 1),
     "to_time": (_to_time, 1),

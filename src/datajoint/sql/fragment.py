@@ -22,7 +22,7 @@ from sqlglot.errors import ParseError, SqlglotError
 
 from ..errors import QuerySyntaxError
 from ..grammar import parse_type
-from ..types import AttributeType
+from ..types import AttributeType, Decimal
 from .text import SQL, Param
 
 _LITERAL = re.compile(
@@ -593,7 +593,7 @@ def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> Attribut
     if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Mod)):
         return _arithmetic_type(infer(node.left, types), infer(node.right, types))
     if isinstance(node, exp.Sum):
-        return _arithmetic_type(infer(node.this, types), _BIGINT)
+        return _sum_type(infer(node.this, types))
     if isinstance(node, exp.Coalesce):
         return _common_type([node.this, *node.expressions], types)
     if isinstance(node, (exp.Neg, exp.Abs)):
@@ -670,6 +670,13 @@ def _arithmetic_type(left: AttributeType | None, right: AttributeType | None) ->
     whole = ("integer", "bool", "year")
     both = all(side is not None and side.category in whole for side in (left, right))
     return _BIGINT if both else _DOUBLE
+
+
+def _sum_type(argument: AttributeType | None) -> AttributeType:
+    """The sum of decimals has as many digits after the point as they have."""
+    if isinstance(argument, Decimal):
+        return parse_type(f"decimal(65,{argument.scale})")
+    return _arithmetic_type(argument, _BIGINT)
 
 
 def _interval_sum_type(start: AttributeType | None, unit: str) -> AttributeType | None:

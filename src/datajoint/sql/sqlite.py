@@ -253,9 +253,23 @@ def _plus_or_minus(
             return generator.func(
                 "add_interval", left, exp.Literal.string(operator), right.this, _unit(right)
             )
-        return generator.binary(node, operator)
+        if _is_temporal(generator, left) and _is_temporal(generator, right):
+            return generator.func("digits_of", left, right, exp.Literal.number(f"{operator}1"))
+        return f"{_number(generator, left)} {operator} {_number(generator, right)}"
 
     return write
+
+
+def _is_temporal(generator: SQLiteGenerator, node: Any) -> bool:
+    type_ = infer(node, _types(generator))
+    return type_ is not None and type_.temporal
+
+
+def _number(generator: SQLiteGenerator, node: Any) -> str:
+    """Write an operand of arithmetic; dates and times are the numbers of their digits."""
+    return (
+        generator.func("digits_of", node) if _is_temporal(generator, node) else generator.sql(node)
+    )
 
 
 def _like(generator: SQLiteGenerator, node: Any) -> str:
@@ -299,6 +313,8 @@ def _compare(operator: str) -> Writer:
         left_text, right_text = generator.sql(node.left), generator.sql(node.right)
         if _is_moment(left) and _is_moment(right) and _digits(left) != _digits(right):
             return f"to_datetime({left_text}) {operator} to_datetime({right_text})"
+        if left is not None and left.category == "time" and not isinstance(node.left, exp.Column):
+            return f"{left_text} COLLATE time {operator} {right_text}"
         if left is None or not left.is_string:
             return f"{left_text} {operator} {right_text}"
         if right is not None and right.numeric:
@@ -317,6 +333,15 @@ def _is_moment(type_: AttributeType | None) -> bool:
 def _digits(type_: AttributeType | None) -> int:
     """Tell how many digits the stored text of a moment has after those of a date."""
     return getattr(type_, "digits", -1)
+
+
+def _sum(generator: SQLiteGenerator, node: Any) -> str:
+    """Add decimals exactly; the sum is a text as they are, and of none of them NULL."""
+    type_ = infer(node.this, _types(generator))
+    if type_ is None or type_.category != "decimal" or isinstance(node.parent, _CHOICES):
+        return generator.func("sum", node.this)
+    total, number = generator.func("decimal_sum", node.this), generator.func("count", node.this)
+    return f"CAST(CASE WHEN {number} THEN {total} END AS TEXT) COLLATE decimal"
 
 
 def _count(generator: SQLiteGenerator, node: Any) -> str:
@@ -487,6 +512,7 @@ class FragmentGenerator(SQLiteGenerator):
         exp.Ceil: lambda generator, node: f"CAST(ceil({generator.sql(node.this)}) AS INTEGER)",
         exp.Round: _round,
         exp.Count: _count,
+        exp.Sum: _sum,
         exp.Extract: _extract,
         exp.UnixToTime: _call("from_unixtime"),
         exp.Trunc: _call("truncate", "this", "decimals"),
