@@ -673,7 +673,7 @@ def _arithmetic_type(left: AttributeType | None, right: AttributeType | None) ->
 
 
 def _sum_type(argument: AttributeType | None) -> AttributeType:
-    """The sum of decimals has as many digits after the point as they have."""
+    """Give a sum of decimals as many digits after the point as they have."""
     if isinstance(argument, Decimal):
         return parse_type(f"decimal(65,{argument.scale})")
     return _arithmetic_type(argument, _BIGINT)

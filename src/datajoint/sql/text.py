@@ -93,7 +93,7 @@ def literal(value: Any) -> str:
     Parameters
     ----------
     value
-        None, a number, a string or bytes; anything else is written as its string.
+        None, a number, a string, bytes or a list of them; anything else is written as its string.
     """
     if value is None:
         return "NULL"
@@ -101,6 +101,8 @@ def literal(value: Any) -> str:
         return str(int(value)) if isinstance(value, bool) else repr(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"X'{bytes(value).hex()}'"
+    if isinstance(value, list):
+        return f"ARRAY[{', '.join(map(literal, value))}]"
     return "'" + str(value).replace("'", "''") + "'"
 
 
