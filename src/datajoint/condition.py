@@ -105,6 +105,11 @@ def as_expression(value: Any) -> Any:
     return value() if isinstance(value, type) and issubclass(value, Queryable) else value
 
 
+def as_restriction(value: Any) -> Any:
+    """Instantiate a table class, and list what can be iterated over only once."""
+    return list(value) if isinstance(value, Iterator) else as_expression(value)
+
+
 def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condition:
     """Turn what a user restricts by into a condition.
 
@@ -128,7 +133,7 @@ def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condit
     DataJointError
         When the condition is of another kind, or a value cannot be one of its attribute.
     """
-    condition = as_expression(condition)
+    condition = as_restriction(condition)
     if isinstance(condition, str):
         return _written(heading, condition)
     if isinstance(condition, Not):
@@ -156,6 +161,11 @@ def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condit
         condition = condition.to_records(index=named_index) if len(condition) else []
     if isinstance(condition, (Collection, np.ndarray)) and not isinstance(condition, bytes):
         return _any_of(heading, condition, dialect)
+    if condition is None or condition is ...:
+        raise DataJointError(
+            f"A table cannot be restricted by {condition}. True restricts nothing; entities "
+            "without a value are selected by {'attribute': None}"
+        )
     raise DataJointError(
         f"A table cannot be restricted by {condition!r} of type `{type(condition).__name__}`; use "
         "a string, a mapping, a list of conditions, a table, a query, a boolean, dj.AndList or "

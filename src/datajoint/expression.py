@@ -21,6 +21,7 @@ from .condition import (
     Top,
     Universal,
     as_expression,
+    as_restriction,
     make_condition,
     make_order,
     negate,
@@ -96,7 +97,26 @@ class QueryExpression(Queryable):
             The attributes to select; all of them by default.
         """
         names = self.heading.names if fields is None else list(fields)
-        return str(Writer(self.connection.dialect).select(self.relation, names))
+        dialect = self.connection.dialect
+        return Writer(dialect).select(self.relation, names).filled(dialect.literal)
+
+    def from_clause(self) -> str:
+        """Write what stands after FROM in a statement of the user that selects from the result.
+
+        ``f"SELECT … FROM {query.from_clause()}{query.where_clause()}"`` has the entities of the
+        query. The clause is the name of a table, and a subquery for anything else.
+        """
+        return self._clauses()[0]
+
+    def where_clause(self) -> str:
+        """Write `` WHERE `` and the restrictions of a table; nothing where there are none."""
+        return self._clauses()[1]
+
+    def _clauses(self) -> tuple[str, str]:
+        dialect = self.connection.dialect
+        source, condition = Writer(dialect).clauses(self.relation, self.heading.names)
+        where = "" if condition is None else f" WHERE {condition.filled(dialect.literal)}"
+        return source.filled(dialect.literal), where
 
     # -- restriction ----------------------------------------------------------------------------
 
@@ -121,7 +141,7 @@ class QueryExpression(Queryable):
         DataJointError
             When the restriction is none of these, or the query is not join-compatible.
         """
-        restriction = as_expression(restriction)
+        restriction = as_restriction(restriction)
         if isinstance(restriction, Top):
             return self._sliced(restriction)
         if isinstance(restriction, AndList) and any(isinstance(r, Top) for r in restriction):
@@ -151,7 +171,7 @@ class QueryExpression(Queryable):
 
     def _check_compatible(self, restriction: Any) -> None:
         """Check every query inside a restriction for join compatibility."""
-        restriction = as_expression(restriction)
+        restriction = as_restriction(restriction)
         if isinstance(restriction, Not):
             self._check_compatible(restriction.restriction)
         elif isinstance(restriction, QueryExpression):
@@ -170,7 +190,7 @@ class QueryExpression(Queryable):
 
     def __sub__(self: Expression, restriction: Any) -> Expression:
         """Exclude: ``A - cond`` has the entities of A that do not meet the condition."""
-        restriction = as_expression(restriction)
+        restriction = as_restriction(restriction)
         if isinstance(restriction, Top):
             raise DataJointError("dj.Top cannot be excluded; restrict by it with `&`")
         self._check_compatible(restriction)

@@ -233,6 +233,17 @@ class Heading:
             for index in self.secondary_indexes
         }
 
+    def as_sql(self, fields: Iterable[str], include_aliases: bool = True) -> str:
+        """List attributes between backquotes, as they stand after SELECT in MySQL and SQLite.
+
+        Parameters
+        ----------
+        fields : iterable of str
+        include_aliases : bool
+            Kept for existing code: ``from_clause`` of a query has computed attributes by name.
+        """
+        return ",".join(f"`{self[name].name}`" for name in fields)
+
     @property
     def as_dtype(self) -> npt.DTypeLike:
         """The NumPy dtype of a structured array of the entities."""

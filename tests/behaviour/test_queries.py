@@ -614,6 +614,21 @@ class TestRestrictionByLogic:
         with pytest.raises(DataJointError):
             uni.Student - bad
 
+    def test_none_is_refused_with_advice(self, uni):
+        with pytest.raises(DataJointError, match="cannot be restricted by None. True restricts"):
+            uni.Student & None
+        with pytest.raises(DataJointError, match="cannot be restricted by Ellipsis"):
+            uni.Student & [...]
+
+    def test_what_can_be_iterated_over_once(self, uni):
+        query = uni.Student & ({"student_id": n} for n in (1000, 1007))
+        assert student_ids(query) == student_ids(query) == [1000, 1007]
+        assert student_ids(uni.Student & map("student_id = {}".format, (1014,))) == [1014]
+        assert len(uni.Student & iter([])) == 0
+        assert student_ids((uni.Student & "student_id < 1010") - iter(["student_id = 1000"])) == [
+            1007
+        ]
+
     def test_expressions_are_immutable(self, uni, data):
         query = uni.Student & 'sex = "F"'
         before = query.make_sql()
@@ -2318,3 +2333,56 @@ class TestPreview:
 
         Lines.insert1((1, "new\nline\ttab"))
         assert len(repr(Lines()).splitlines()) == 4
+
+
+class TestSQLOfUsers:
+    """What existing code makes its own statements of."""
+
+    @pytest.mark.parametrize(
+        "restrict",
+        [
+            lambda uni: uni.Student(),
+            lambda uni: uni.Student & {"last_name": 'de "Ville"'},
+            lambda uni: uni.Student & {"last_name": "Back\\slash"},
+            lambda uni: uni.Student & [{"last_name": "O'Neil"}, 'sex = "F"'],
+            lambda uni: uni.Student & uni.Enroll & {"home_state": "TX"},
+            lambda uni: uni.Student - uni.StudentMajor,
+            lambda uni: uni.Student & dj.Top(3),
+            lambda uni: uni.Student.proj(x="student_id + 1") & "x > 1100",
+            lambda uni: uni.Student.aggr(uni.Enroll, n="count(*)") & "n > 2",
+        ],
+    )
+    def test_clauses(self, uni, backend, restrict):
+        query = restrict(uni)
+        selected = query.heading.as_sql(["student_id"])
+        if backend == "postgresql":
+            selected = selected.replace("`", '"')
+        statement = f"SELECT {selected} FROM {query.from_clause()}{query.where_clause()}"
+        rows = query.connection.query(statement.replace("%", "%%")).fetchall()
+        assert sorted(n for (n,) in rows) == student_ids(query)
+
+    def test_where_clause_of_a_delete(self, schema):
+        @schema
+        class Item(dj.Manual):
+            definition = """
+            item : int
+            ---
+            name : varchar(20)
+            """
+
+        Item.insert(enumerate(["a\\", "b'", "c"]))
+        query = Item & [{"name": "a\\"}, {"name": "b'"}]
+        table = Item.connection.dialect.table(Item.database, Item.table_name)
+        assert query.from_clause() == table
+        Item.connection.query(f"DELETE FROM {table}{query.where_clause()}")
+        assert Item.fetch("name").tolist() == ["c"]
+
+    def test_make_sql_can_be_run(self, uni):
+        query = uni.Student & [{"last_name": "Back\\slash"}, {"last_name": "O'Neil"}]
+        rows = query.connection.query(query.make_sql(["student_id"]).replace("%", "%%"))
+        assert sorted(n for (n,) in rows.fetchall()) == student_ids(query)
+
+    def test_as_sql_of_what_is_unknown(self, uni):
+        assert uni.Term.heading.as_sql(("term_year", "term")) == "`term_year`,`term`"
+        with pytest.raises(UnknownAttributeError, match="did you mean `term`"):
+            uni.Term.heading.as_sql(["terms"])

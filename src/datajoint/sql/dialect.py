@@ -9,7 +9,7 @@ from typing import Any
 from ..types import AttributeType
 from .fragment import Fragment, Template, Translate
 from .json_path import Steps
-from .text import SQL
+from .text import SQL, literal
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ class Dialect:
         Attribute type → the NULL of a column that has no values.
     null_order : tuple of str
         What makes NULL come first in an ascending order, and last in a descending one.
+    literal : callable
+        Value → the literal that the database reads as this value.
     groups_expressions : bool
         Whether what is selected is known to be the expression, of whatever kind, that is grouped
         by.
@@ -123,6 +125,7 @@ class Dialect:
     retypes: Callable[[Any, AttributeType, AttributeType], bool] = lambda value, old, new: True
     null: Callable[[AttributeType | None], str] = lambda type_: "NULL"
     null_order: tuple[str, str] = ("", "")
+    literal: Callable[[Any], str] = literal
     groups_expressions: bool = True
     plans_exists: bool = True
 

@@ -26,7 +26,7 @@ from ..types import (
 )
 from .dialect import Dialect, Storage
 from .mysql_json import json_equals, json_value, without_arrows
-from .text import SQL, listed
+from .text import SQL, listed, literal
 
 # -- types ----------------------------------------------------------------------------------------
 
@@ -144,6 +144,11 @@ def _retypes_float(value: float, old: Float, new: AttributeType) -> bool:
     return not isinstance(new, Decimal) or new.encode(stored) == new.encode(value)
 
 
+def _literal(value: Any) -> str:
+    text = literal(value)
+    return text.replace("\\", "\\\\") if text.startswith("'") else text
+
+
 DIALECT = Dialect(
     quote_mark="`",
     placeholder="%s",
@@ -165,5 +170,6 @@ DIALECT = Dialect(
         "skip": ("INSERT INTO", _skip),
     },
     row_of_defaults="() VALUES ()",
+    literal=_literal,
     groups_expressions=False,
 )

@@ -186,6 +186,11 @@ def _element(type_: AttributeType) -> str:
     return re.sub(r"\(.*?\)| COLLATE .*", "", declaration)
 
 
+def _literal(value: Any) -> str:
+    text = literal(value)
+    return f"'\\x{text[2:-1]}'::bytea" if text.startswith("X") else text
+
+
 def _null(type_: AttributeType | None) -> str:
     if type_ is None:
         return "NULL"
@@ -215,6 +220,7 @@ DIALECT = Dialect(
     storage=STORAGE,
     encode_literal=_encode_literal,
     key_set=_key_set,
+    literal=_literal,
     json_value=json_value,
     json_equals=json_equals,
     computed=_computed,

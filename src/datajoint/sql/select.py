@@ -143,6 +143,26 @@ class Writer:
         statement.order = []
         return SQL("SELECT ", self._exists(statement))
 
+    def clauses(self, relation: Relation, attributes: Iterable[str]) -> tuple[SQL, SQL | None]:
+        """Write what stands after FROM and after WHERE to select attributes by their names.
+
+        The restrictions of a table stand after WHERE; anything else is a subquery.
+        """
+        source, conditions = relation, []
+        while isinstance(source, algebra.Restriction):
+            conditions.append(source.condition)
+            source = source.source
+        if not isinstance(source, algebra.Stored):
+            return SQL("(", self.select(relation, attributes), f") AS {self._alias()}"), None
+        table = self.dialect.table(source.schema, source.name)
+        qualified = any(map(algebra.refers_to_relations, conditions))
+        prefix = f"{table}." if qualified else ""
+        parts = [
+            self._condition(part, lambda name: SQL(prefix + self.dialect.quote(name)))
+            for part in reversed(conditions)
+        ]
+        return SQL(table), conjunction(parts) if parts else None
+
     def where(self, condition: Condition, attribute: Attributes) -> SQL:
         """Write a condition alone, for UPDATE and DELETE."""
         return self._condition(condition, attribute)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,10 @@ class SQL:
 
     def __str__(self) -> str:
         """Show the statement with its values in place, for people to read."""
+        return self.filled(literal)
+
+    def filled(self, literal: Callable[[Any], str]) -> str:
+        """Write the statement with its values in place, as literals of a dialect."""
         return "".join(
             literal(chunk.value) if isinstance(chunk, Param) else chunk for chunk in self.chunks
         )
