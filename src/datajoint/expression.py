@@ -275,7 +275,8 @@ class QueryExpression(Queryable):
         for _, column in columns:
             if isinstance(column, algebra.Computed) and column.fragment.aggregates:
                 raise DataJointError(
-                    f"`proj` cannot aggregate, as in {column.fragment.text!r}; use `aggr`"
+                    f"`proj` cannot aggregate, as in {column.fragment.text!r}; use `aggr`, whose "
+                    "first argument is the table to aggregate"
                 )
         if [name for name, _ in columns] == self.heading.names and all(
             name == column for name, column in columns
@@ -289,7 +290,7 @@ class QueryExpression(Queryable):
 
     def aggr(
         self,
-        group: Any,
+        group: Any = None,
         *attributes: str | EllipsisType,
         keep_all_rows: bool = False,
         **named_attributes: str,
@@ -298,8 +299,8 @@ class QueryExpression(Queryable):
 
         Parameters
         ----------
-        group : QueryExpression or table class
-            What is aggregated.
+        group : QueryExpression or table class, optional
+            What is aggregated; without it, `aggr` is :meth:`proj`.
         *attributes
             Attributes of ``self`` to include, as in :meth:`proj`.
         keep_all_rows : bool
@@ -324,9 +325,13 @@ class QueryExpression(Queryable):
         -----
         Manual 8.9. Without ``keep_all_rows``, entities without a match are left out.
         """
+        if group is None and not keep_all_rows:
+            return self.proj(*attributes, **named_attributes)
         group = as_expression(group)
-        if isinstance(group, (EllipsisType, str)):
-            raise DataJointError("The first argument of `aggr` is the table or query to aggregate")
+        if not isinstance(group, QueryExpression):
+            raise DataJointError(
+                f"The first argument of `aggr` is the table or query to aggregate, not {group!r}"
+            )
         joined = self.join(group, left=keep_all_rows)
         columns, heading = project(self.heading, joined.heading, attributes, named_attributes)
         given = frozenset(self.heading.names)

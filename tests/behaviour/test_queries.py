@@ -615,7 +615,7 @@ class TestRestrictionByLogic:
             uni.Student - bad
 
     def test_none_is_refused_with_advice(self, uni):
-        with pytest.raises(DataJointError, match="cannot be restricted by None. True restricts"):
+        with pytest.raises(DataJointError, match=r"cannot be restricted by None\. True restricts"):
             uni.Student & None
         with pytest.raises(DataJointError, match="cannot be restricted by Ellipsis"):
             uni.Student & [...]
@@ -1252,6 +1252,17 @@ class TestAggr:
         query = uni.Department.aggr(uni.Course, n="count(*)")
         assert query.heading.names == ["dept", "n"]
         assert query.heading.secondary_attributes == ["n"]
+
+    def test_without_a_second_operand_it_is_proj(self, uni, data):
+        """Manual 8.9."""
+        query = uni.Course.aggr(double="credits * 2")
+        assert query.heading.names == ["dept", "course", "double"]
+        assert query.make_sql() == uni.Course.proj(double="credits * 2").make_sql()
+        with pytest.raises(DataJointError, match="first argument is the table to aggregate"):
+            uni.Course.aggr(n="count(*)")
+        for wrong in ("course_name", ..., uni):
+            with pytest.raises(DataJointError, match="first argument of `aggr` is the table"):
+                uni.Course.aggr(wrong, n="count(*)")
 
     def test_errors(self, uni):
         with pytest.raises(UnknownAttributeError, match="`bogus`"):
