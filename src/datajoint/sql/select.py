@@ -157,10 +157,12 @@ class Writer:
     def _(self, relation: algebra.Restriction, needed: frozenset[str]) -> _Select:
         used = algebra.attributes_of(relation.condition)
         statement = self._visit(relation.source, needed | used)
-        if statement.sliced or used & statement.volatile:
+        if statement.sliced or used & statement.volatile or self._aggregates_inside(
+            statement, relation.condition
+        ):
             statement = self._nest(statement, sorted(needed | used))
         condition = self._condition(relation.condition, statement.operand)
-        if statement.group_by is None or used <= statement.given:
+        if statement.group_by is None or (statement.group_by and used <= statement.given):
             statement.where.append(condition)
         else:
             statement.having.append(condition)
@@ -184,9 +186,8 @@ class Writer:
     def _(self, relation: algebra.Distinct, needed: frozenset[str]) -> _Select:
         statement = self._grouped(relation.source, relation.attributes, relation.attributes)
         statement.columns = {name: statement.columns[name] for name in relation.attributes}
-        statement.group_by = list(statement.columns.values())
         statement.given = frozenset(relation.attributes)
-        if not relation.attributes:  # one entity without attributes, if there is any
+        if not statement.group_by:  # one entity without attributes that vary, if there is any
             statement.group_by, statement.limit = None, 1
         return statement
 
@@ -200,7 +201,8 @@ class Writer:
         ):
             right = self._nest(right, sorted(right.columns))
         conditions = [
-            SQL(left.operand(name), " = ", right.operand(name)) for name in relation.on
+            _equal(left.operand(name), right.operand(name), name in relation.nullable)
+            for name in relation.on
         ] + (right.where if relation.outer else [])
         nested = parenthesized(right.source) if right.tables > 1 else right.source
         return _Select(
@@ -224,8 +226,7 @@ class Writer:
         # Servers do not know that what else has one value in each group depends on the key.
         by = (*relation.by, *sorted(used & relation.given - set(relation.by)))
         statement = self._grouped(relation.source, used, by)
-        statement.group_by = [statement.columns[name] for name in by]
-        if not by and not relation.universal:
+        if not statement.group_by and (by or not relation.universal):
             statement.having.append(SQL("COUNT(*) > 0"))
         statement.given = frozenset(
             name
@@ -247,11 +248,10 @@ class Writer:
                 self._operand(relation.left, key), " UNION ", self._operand(relation.right, key)
             )
         else:
-            matched = algebra.Join(relation.left, relation.right, relation.key, outer=True)
-            rest = algebra.Restriction(
-                relation.right,
-                algebra.Negation(algebra.Matching(relation.left, relation.key)),
-            )
+            both, nullable = (relation.left, relation.right), relation.nullable
+            matched = algebra.Join(*both, relation.key, outer=True, nullable=nullable)
+            missing = algebra.Negation(algebra.Matching(relation.left, relation.key, nullable))
+            rest = algebra.Restriction(relation.right, missing)
             text = SQL(
                 self._operand(matched, key + left + right),
                 " UNION ALL ",
@@ -267,11 +267,9 @@ class Writer:
             statement = self._nest(statement, sorted(needed | ordered))
         ascending, descending = self.dialect.null_order
         statement.order = [
-            SQL(
-                self._column(term.by, statement),
-                f" DESC{descending}" if term.descending else ascending,
-            )
+            SQL(column, f" DESC{descending}" if term.descending else ascending)
             for term in relation.order
+            for column in _varying([self._column(term.by, statement)])
         ]
         statement.limit, statement.offset = relation.limit, relation.offset
         return statement
@@ -288,11 +286,14 @@ class Writer:
         return statement if statement.plain else self._nest(statement, sorted(statement.columns))
 
     def _grouped(self, relation: Relation, needed: Iterable[str], by: Iterable[str]) -> _Select:
-        """Visit an operand that is grouped, nested where a server groups by columns only."""
+        """Visit and group an operand, nested where a server groups by columns only."""
         statement = self._plain(relation, frozenset(needed))
-        if self.dialect.groups_expressions or all(_is_column(statement.columns[n]) for n in by):
-            return statement
-        return self._nest(statement, sorted(statement.columns))
+        columns = _varying(statement.columns[name] for name in by)
+        if not self.dialect.groups_expressions and not all(map(_is_column, columns)):
+            statement = self._nest(statement, sorted(statement.columns))
+            columns = _varying(statement.columns[name] for name in by)
+        statement.group_by = columns
+        return statement
 
     def _operand(
         self,
@@ -306,12 +307,16 @@ class Writer:
         if statement.sliced:
             statement = self._nest(statement, sorted(statement.columns))
         statement.columns |= {name: SQL(self.dialect.null(types.get(name))) for name in absent}
+        statement.given |= absent
         return self._emit(statement, names)
 
     def _nest(self, statement: _Select, names: Iterable[str]) -> _Select:
         """Make a statement the subquery of another."""
         names = [name for name in names if name in statement.columns]
-        return self._subquery(self._emit(statement, names), names)
+        nested = self._subquery(self._emit(statement, names), names)
+        # Outside, a NULL that was written goes with any type; a column of it would be a text.
+        nested.columns |= {n: c for n in names if str(c := statement.columns[n]) == "NULL"}
+        return nested
 
     def _subquery(self, text: SQL, names: Iterable[str]) -> _Select:
         alias = self._alias()
@@ -430,10 +435,11 @@ class Writer:
         A correlated EXISTS needs an index to be fast where the planner makes no semijoin of it;
         without one, IN over an uncorrelated subquery is as fast as one pass over both sides.
         """
-        names = condition.attributes
+        names, nullable = condition.attributes, condition.nullable
         inner = self._plain(condition.relation, frozenset(names))
-        if not names or self.dialect.plans_exists or inner.indexed & frozenset(names):
-            inner.where += [SQL(inner.operand(n), " = ", attribute(n)) for n in names]
+        indexed = bool(inner.indexed & frozenset(names))
+        if not names or nullable or self.dialect.plans_exists or indexed:
+            inner.where += [_equal(inner.operand(n), attribute(n), n in nullable) for n in names]
             exists = self._exists(inner)
             return SQL("NOT ", exists) if negated else exists
         members = SQL(self._row(names, attribute), " IN (", self._emit(inner, list(names)), ")")
@@ -441,6 +447,15 @@ class Writer:
 
     def _exists(self, statement: _Select) -> SQL:
         return SQL("EXISTS (", self._emit(statement, []), ")")
+
+    @staticmethod
+    def _aggregates_inside(statement: _Select, condition: Condition) -> bool:
+        """Tell whether aggregates would stand in a subquery of the condition: as its own there."""
+        return (
+            statement.group_by is not None
+            and algebra.refers_to_relations(condition)
+            and not algebra.attributes_of(condition) <= statement.given
+        )
 
     @staticmethod
     def _row(names: Iterable[str], attribute: Attributes) -> SQL:
@@ -457,6 +472,24 @@ def _is_column(sql: SQL, name: str = "") -> bool:
         and re.match(r"t\d+\.", first) is not None
         and (not name or first.endswith(f".{name}"))
     )
+
+
+def _equal(left: SQL, right: SQL, nullable: bool) -> SQL:
+    """Compare two attributes; NULL equals NULL where it is a value."""
+    equal = SQL(left, " = ", right)
+    if not nullable:
+        return equal
+    return SQL("(", equal, " OR (", left, " IS NULL AND ", right, " IS NULL))")
+
+
+def _varying(columns: Iterable[SQL]) -> list[SQL]:
+    """Leave out constants, which GROUP BY and ORDER BY would take for positions."""
+    return [column for column in columns if not _is_constant(column)]
+
+
+def _is_constant(sql: SQL) -> bool:
+    text = "".join(chunk for chunk in sql.chunks if isinstance(chunk, str)).strip("()-+ ")
+    return "(" not in text and re.search(r"\bt\d+\.", text) is None
 
 
 def _names(column: algebra.Column) -> frozenset[str]:
