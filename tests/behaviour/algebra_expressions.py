@@ -24,7 +24,14 @@ from .algebra_model import Refused, Relation, Row, Scalar
 MOST_ROWS = 100
 MOST_NAMES = 12
 
-NAMES = {"int": "abcijk", "text": "stu", "real": "xyz", "date": "de", "mean": "mn", "null": "abcijk"}
+NAMES = {
+    "int": "abcijk",
+    "text": "stu",
+    "real": "xyz",
+    "date": "de",
+    "mean": "mn",
+    "null": "abcijk",
+}
 DOMAINS: dict[str, list[Any]] = {
     "int": [0, 1, 1, 2, 3],
     "text": ["a", "A", "b", "B", "Ab", ""],
@@ -559,8 +566,10 @@ class Drawing:
              lambda row: _with(max, row[name], row[other])),
         ]  # fmt: skip
         if relation.kinds[name] == "int":
-            half = (f"{name} / 2", "real", {name}, lambda row: _with(lambda a: Fraction(a, 2), row[name]))  # fmt: skip  # noqa: E501
-            forms.append(half)
+            forms.append(
+                (f"{name} / 2", "real", {name},
+                 lambda row: _with(lambda a: Fraction(a) / 2, row[name]))
+            )  # fmt: skip
         text, kind, used, compute = self.one(forms)
         names_used = frozenset(used)
         return text, Scalar(kind, names_used, names_used, lambda row, _: compute(row))
@@ -677,9 +686,7 @@ class Drawing:
 
     # -- join, aggregation, union -----------------------------------------------------------------
 
-    def _agreeable(
-        self, relation: Relation, text: str, other: Relation
-    ) -> tuple[str, Relation]:
+    def _agreeable(self, relation: Relation, text: str, other: Relation) -> tuple[str, Relation]:
         """Most often, leave out what is secondary in both."""
         shared = [name for name in relation.secondary if name in other.secondary]
         if not shared or self.chance(6):
@@ -690,8 +697,9 @@ class Drawing:
     def _joining(self, text: str, relation: Relation, depth: int) -> Expression:
         other_text, other = self._other(depth)
         if len(relation.rows) * len(other.rows) > MOST_ROWS:
-            other_text, other = f"({other_text} & dj.Top(1))", model.top(
-                other, 1, [(name, False) for name in other.key], 0
+            other_text, other = (
+                f"({other_text} & dj.Top(1))",
+                model.top(other, 1, [(name, False) for name in other.key], 0),
             )
         unchecked = self.chance(20)
         if not unchecked:
@@ -743,6 +751,9 @@ class Drawing:
                 other = model.proj(other, arguments, renamed)
             elif shared:
                 other_text, other = f"{other_text}.proj()", model.proj(other, (), {})
+        if "null" in {*relation.kinds.values(), *other.kinds.values()}:
+            # PostgreSQL has a type for what is united: for nothing but NULL, it is text.
+            return Expression(text, relation)
         compute = partial(model.unite, relation, other)
         return self._result(f"({text} + {other_text})", (text, other_text), compute)
 

@@ -157,9 +157,7 @@ def restrict(relation: Relation, test: Test) -> Relation:
     return Relation(relation.names, relation.key, rows, relation.kinds)
 
 
-def join(
-    left: Relation, right: Relation, *, outer: bool = False, checked: bool = True
-) -> Relation:
+def join(left: Relation, right: Relation, *, outer: bool = False, checked: bool = True) -> Relation:
     """Combine the entities that match (8.7); ``outer`` keeps those of the left without a match."""
     if checked:
         check_compatible(left, right)

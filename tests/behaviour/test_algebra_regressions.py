@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import datajoint as dj
+from datajoint.errors import UnknownAttributeError
 
 from .relations import assert_rows
 
@@ -80,6 +81,24 @@ class TestRestrictionByAggregateOrQuery:
         assert_rows(counts & ["s > 9", tables.Number], [{"mouse": 3, "n": 1, "s": -2}])
         assert_rows(counts - ["s > 9", tables.Number], [{"mouse": 1, "n": 2, "s": 2}])
         assert_rows(counts & ["n > 1", tables.Number.proj(s="n")], [{"mouse": 1, "n": 2, "s": 2}])
+
+    def test_every_condition_is_checked(self, tables):
+        for condition in (
+            dj.AndList([False, "unknown = 1"]),
+            [True, "unknown = 1"],
+            dj.Not([(), {}, "unknown = 1"]),
+        ):
+            with pytest.raises(UnknownAttributeError, match="unknown"):
+                tables.Mouse & condition
+
+
+class TestTruth:
+    def test_of_groups_passed_over(self, tables):
+        counts = tables.Mouse.aggr(tables.Session)
+        assert len(counts & dj.Top(1, offset=2)) == 0
+        assert bool(counts & dj.Top(1, offset=2)) is False
+        assert bool(counts & dj.Top(1, offset=1)) is True
+        assert bool(dj.U("mouse") & tables.Session & dj.Top(1, offset=2)) is False
 
 
 class TestExclusionByAJoinWithAnAggregation:

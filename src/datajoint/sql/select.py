@@ -124,7 +124,10 @@ class Writer:
 
     def exists(self, relation: Relation) -> SQL:
         """Tell whether a relation has any entity: 1 or 0."""
-        return SQL("SELECT ", self._exists(self._visit(relation, frozenset())))
+        statement = self._visit(relation, frozenset())
+        if statement.sliced and statement.group_by is not None:
+            statement = self._nest(statement, [])  # MariaDB drops GROUP BY inside of EXISTS
+        return SQL("SELECT ", self._exists(statement))
 
     def where(self, condition: Condition, attribute: Attributes) -> SQL:
         """Write a condition alone, for UPDATE and DELETE."""
@@ -157,8 +160,10 @@ class Writer:
     def _(self, relation: algebra.Restriction, needed: frozenset[str]) -> _Select:
         used = algebra.attributes_of(relation.condition)
         statement = self._visit(relation.source, needed | used)
-        if statement.sliced or used & statement.volatile or self._aggregates_inside(
-            statement, relation.condition
+        if (
+            statement.sliced
+            or used & statement.volatile
+            or self._aggregates_inside(statement, relation.condition)
         ):
             statement = self._nest(statement, sorted(needed | used))
         condition = self._condition(relation.condition, statement.operand)
