@@ -134,6 +134,8 @@ class TestConstants:
         order = ["five DESC", "one", "text", "mouse DESC"]
         assert query.fetch("mouse", order_by=order).tolist() == [3, 2, 1]
         assert len(query & dj.Top(2, "five")) == 2
+        assert "ORDER BY" not in (query & dj.Top(2, ["five", "text"])).make_sql()
+        assert "ORDER BY" in (query & dj.Top(2, "rand()")).make_sql()
 
     def test_grouped_by(self, tables):
         query = tables.Mouse.proj(five="5", text='"x"', none="NULL")
@@ -150,6 +152,20 @@ class TestConstants:
         expected = [{"mouse": 1, "five": 5, "n": 2}, {"mouse": 3, "five": 5, "n": 1}]
         assert_rows(query, expected)
         assert_rows(query.proj() * query, expected)
+
+    def test_missing_where_there_is_no_match(self, tables):
+        sessions = tables.Session.proj(one="1", text='concat("x", "y")')
+        query = tables.Mouse.aggr(sessions, m="max(one)", s="min(text)", keep_all_rows=True)
+        assert_rows(
+            query,
+            [
+                {"mouse": 1, "m": 1, "s": "xy"},
+                {"mouse": 2, "m": None, "s": None},
+                {"mouse": 3, "m": 1, "s": "xy"},
+            ],
+        )
+        none = tables.Mouse.proj().join(sessions & False, left=True)
+        assert_rows(dj.U().aggr(none, m="max(one)", n="count(one)"), [{"m": None, "n": 0}])
 
     def test_null_goes_with_any_type(self, tables):
         query = tables.Mouse.proj(n="NULL")

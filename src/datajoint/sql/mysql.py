@@ -167,4 +167,5 @@ DIALECT = Dialect(
     },
     row_of_defaults="() VALUES ()",
     groups_expressions=False,
+    keeps_outer_constants=False,
 )

@@ -24,6 +24,9 @@ from .text import SQL, Param, conjunction, join, parenthesized
 
 Attributes = Callable[[str], SQL]
 
+#: As many rows as there are.
+_ALL = 2**63 - 1
+
 
 @dataclass
 class _Select:
@@ -204,6 +207,10 @@ class Writer:
         if relation.outer and (
             right.tables > 1 or not all(map(_is_column, right.columns.values()))
         ):
+            if not (
+                self.dialect.keeps_outer_constants or all(map(_refers, right.columns.values()))
+            ):
+                right.limit = _ALL  # so that the server does not merge it
             right = self._nest(right, sorted(right.columns))
         conditions = [
             _equal(left.operand(name), right.operand(name), name in relation.nullable)
@@ -372,7 +379,7 @@ class Writer:
         if statement.limit is not None:
             parts.append(SQL(" LIMIT ", Param(statement.limit)))
         elif statement.offset:
-            parts.append(SQL(f" LIMIT {2**63 - 1}"))
+            parts.append(SQL(" LIMIT ", Param(_ALL)))
         if statement.offset:
             parts.append(SQL(" OFFSET ", Param(statement.offset)))
         return SQL(*parts)
@@ -489,12 +496,20 @@ def _equal(left: SQL, right: SQL, nullable: bool) -> SQL:
 
 def _varying(columns: Iterable[SQL]) -> list[SQL]:
     """Leave out constants, which GROUP BY and ORDER BY would take for positions."""
-    return [column for column in columns if not _is_constant(column)]
+    return [column for column in columns if not _CONSTANT.fullmatch(str(column))]
 
 
-def _is_constant(sql: SQL) -> bool:
-    text = "".join(chunk for chunk in sql.chunks if isinstance(chunk, str)).strip("()-+ ")
-    return "(" not in text and re.search(r"\bt\d+\.", text) is None
+_CONSTANT = re.compile(
+    r"""[-+(\s]* (?: NULL | [\d.]+ (?:e[-+]?\d+)? | '(?:[^']|'')*' | "(?:[^"]|"")*" ) [)\s]*
+    (?: COLLATE\ .* )?""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+
+
+def _refers(sql: SQL) -> bool:
+    """Tell whether SQL refers to any column."""
+    texts = (chunk for chunk in sql.chunks if isinstance(chunk, str))
+    return any(re.search(r"\bt\d+\.", text) for text in texts)
 
 
 def _names(column: algebra.Column) -> frozenset[str]:
