@@ -4,6 +4,7 @@
 #   make test     set up, and run the tests; ARGS="-k fetch" passes options to pytest
 #   make interop  set up, with DataJoint 0.14 beside it, and run the tests that share databases
 #   make soak     set up, and run the tests with random definitions long; EXAMPLES=1000
+#   make soak-queries  set up, and compare random queries with a model; EXAMPLES=20000
 #   make lint     set up, and check style and types
 #   make docs     set up, and build the documentation into site/
 #   make clean    remove all that was made
@@ -18,7 +19,7 @@ PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test interop soak lint docs clean
+.PHONY: help demo test interop soak soak-queries lint docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +36,12 @@ interop: $(VENV)/.test $(VENV)/.incumbent
 
 soak: $(VENV)/.test
 	DJ_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m random $(ARGS)
+
+# Other queries each time, each database in a process of its own.
+soak-queries: EXAMPLES = 20000
+soak-queries: $(VENV)/.test
+	DJ_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/behaviour/test_algebra_model.py \
+		--hypothesis-profile=search --numprocesses=3 --dist=load -rP $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/python -m ruff check

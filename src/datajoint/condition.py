@@ -412,7 +412,7 @@ def _matching(heading: Heading, query: Queryable) -> Condition:
 
 def _all_of(conditions: Iterable[Condition]) -> Condition:
     parts: list[Condition] = []
-    for condition in conditions:
+    for condition in list(conditions):  # all are made, and so checked, whatever the first ones are
         if isinstance(condition, algebra.Constant):
             if not condition.value:
                 return condition
@@ -427,7 +427,7 @@ def _all_of(conditions: Iterable[Condition]) -> Condition:
 
 def _any(conditions: Iterable[Condition]) -> Condition:
     parts: list[Condition] = []
-    for condition in conditions:
+    for condition in list(conditions):
         if isinstance(condition, algebra.Constant):
             if condition.value:
                 return condition

@@ -527,6 +527,7 @@ class Union(QueryExpression):
             tuple(left.heading.secondary_attributes),
             tuple(right.heading.secondary_attributes),
             left.heading.types | right.heading.types,
+            frozenset(n for n in key if left.heading[n].nullable and right.heading[n].nullable),
         )
         return cls._make(left.connection, heading, relation)
 

@@ -75,10 +75,11 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Matching:
-    """A matching entity exists in another relation."""
+    """A matching entity exists in another relation; in some attributes, NULL matches NULL."""
 
     relation: Relation
     attributes: tuple[str, ...]
+    nullable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -216,12 +217,24 @@ class Distinct:
 
 @dataclass(frozen=True)
 class Join:
-    """The matching pairs of entities; ``outer`` keeps those of the left without a match."""
+    """The matching pairs of entities.
+
+    Attributes
+    ----------
+    left, right : Relation
+    on : tuple of str
+        The attributes that match.
+    outer : bool
+        Whether the entities of the left without a match are kept.
+    nullable : frozenset of str
+        Those in which NULL matches NULL.
+    """
 
     left: Relation
     right: Relation
     on: tuple[str, ...]
     outer: bool = False
+    nullable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -251,7 +264,18 @@ class Aggregation:
 
 @dataclass(frozen=True)
 class Union_:
-    """All entities of both operands, matched by key; missing attributes are NULL."""
+    """All entities of both operands, matched by key; missing attributes are NULL.
+
+    Attributes
+    ----------
+    left, right : Relation
+    key : tuple of str
+    left_attributes, right_attributes : tuple of str
+        The secondary ones.
+    types : mapping
+    nullable : frozenset of str
+        What of the key may be NULL in both operands; there, NULL is a value as any other.
+    """
 
     left: Relation
     right: Relation
@@ -259,6 +283,7 @@ class Union_:
     left_attributes: tuple[str, ...]
     right_attributes: tuple[str, ...]
     types: Types
+    nullable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,9 @@ class Dialect:
     plans_exists : bool
         Whether the planner turns every correlated ``EXISTS`` into a semijoin, with an index or
         without.
+    keeps_outer_constants : bool
+        Whether aggregates know that a constant of a subquery on the right of a left join is NULL
+        where there is no match.
     """
 
     quote_mark: str
@@ -128,6 +131,7 @@ class Dialect:
     literal: Callable[[Any], str] = literal
     groups_expressions: bool = True
     plans_exists: bool = True
+    keeps_outer_constants: bool = True
 
     def quote(self, name: str) -> str:
         """Quote an identifier: the only place where names become SQL."""

@@ -172,4 +172,5 @@ DIALECT = Dialect(
     row_of_defaults="() VALUES ()",
     literal=_literal,
     groups_expressions=False,
+    keeps_outer_constants=False,
 )

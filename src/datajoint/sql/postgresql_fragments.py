@@ -94,22 +94,11 @@ class _Generator(FragmentGenerator):
     }
 
 
-def _is_bare_constant(node: exp.Expr) -> bool:
-    """Tell whether an expression is a constant, of which GROUP BY makes something else."""
-    node = node.unnest()
-    if isinstance(node, exp.Neg):
-        return _is_bare_constant(node.this)
-    return isinstance(node, exp.Null) or (isinstance(node, exp.Literal) and not node.is_string)
-
-
 def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None], condition: bool) -> str:
     """Write a parsed fragment for PostgreSQL, where truth is no number."""
     generator = _Generator(dialect=Postgres(), unsupported_level=ErrorLevel.IGNORE)
     generator.attribute_types = types
     generator.condition = condition
-    if not condition and _is_bare_constant(tree):
-        text = generator.generate(tree, copy=False)
-        return "CAST(NULL AS text)" if text == "NULL" else f"({text} + 0)"
     for node in list(tree.walk()):
         plain = not isinstance(node, _TRANSPARENT) and not _is_boolean(generator, node)
         if plain and _is_condition(generator, node):

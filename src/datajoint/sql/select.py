@@ -24,6 +24,9 @@ from .text import SQL, Param, conjunction, join, parenthesized
 
 Attributes = Callable[[str], SQL]
 
+#: As many rows as there are.
+_ALL = 2**63 - 1
+
 
 @dataclass
 class _Select:
@@ -141,6 +144,8 @@ class Writer:
         """Tell whether a relation has any entity: 1 or 0."""
         statement = self._visit(relation, frozenset())
         statement.order = []
+        if statement.sliced and statement.group_by is not None:
+            statement = self._nest(statement, [])  # MariaDB drops GROUP BY inside of EXISTS
         return SQL("SELECT ", self._exists(statement))
 
     def clauses(self, relation: Relation, attributes: Iterable[str]) -> tuple[SQL, SQL | None]:
@@ -194,10 +199,14 @@ class Writer:
     def _(self, relation: algebra.Restriction, needed: frozenset[str]) -> _Select:
         used = algebra.attributes_of(relation.condition)
         statement = self._visit(relation.source, needed | used)
-        if statement.sliced or used & statement.volatile:
+        if (
+            statement.sliced
+            or used & statement.volatile
+            or self._aggregates_inside(statement, relation.condition)
+        ):
             statement = self._nest(statement, sorted(needed | used))
         condition = self._condition(relation.condition, statement.operand)
-        if statement.group_by is None or used <= statement.given:
+        if statement.group_by is None or (statement.group_by and used <= statement.given):
             statement.where.append(condition)
         else:
             statement.having.append(condition)
@@ -221,9 +230,8 @@ class Writer:
     def _(self, relation: algebra.Distinct, needed: frozenset[str]) -> _Select:
         statement = self._grouped(relation.source, relation.attributes, relation.attributes)
         statement.columns = {name: statement.columns[name] for name in relation.attributes}
-        statement.group_by = list(statement.columns.values())
         statement.given = frozenset(relation.attributes)
-        if not relation.attributes:  # one entity without attributes, if there is any
+        if not statement.group_by:  # one entity without attributes that vary, if there is any
             statement.group_by, statement.limit = None, 1
         return statement
 
@@ -235,9 +243,14 @@ class Writer:
         if relation.outer and (
             right.tables > 1 or not all(map(_is_column, right.columns.values()))
         ):
+            if not (
+                self.dialect.keeps_outer_constants or all(map(_refers, right.columns.values()))
+            ):
+                right.limit = _ALL  # so that the server does not merge it
             right = self._nest(right, sorted(right.columns))
         conditions = [
-            SQL(left.operand(name), " = ", right.operand(name)) for name in relation.on
+            _equal(left.operand(name), right.operand(name), name in relation.nullable)
+            for name in relation.on
         ] + (right.where if relation.outer else [])
         nested = parenthesized(right.source) if right.tables > 1 else right.source
         return _Select(
@@ -261,8 +274,7 @@ class Writer:
         # Servers do not know that what else has one value in each group depends on the key.
         by = (*relation.by, *sorted(used & relation.given - set(relation.by)))
         statement = self._grouped(relation.source, used, by)
-        statement.group_by = [statement.columns[name] for name in by]
-        if not by and not relation.universal:
+        if not statement.group_by and (by or not relation.universal):
             statement.having.append(SQL("COUNT(*) > 0"))
         statement.given = frozenset(
             name
@@ -284,11 +296,10 @@ class Writer:
                 self._operand(relation.left, key), " UNION ", self._operand(relation.right, key)
             )
         else:
-            matched = algebra.Join(relation.left, relation.right, relation.key, outer=True)
-            rest = algebra.Restriction(
-                relation.right,
-                algebra.Negation(algebra.Matching(relation.left, relation.key)),
-            )
+            both, nullable = (relation.left, relation.right), relation.nullable
+            matched = algebra.Join(*both, relation.key, outer=True, nullable=nullable)
+            missing = algebra.Negation(algebra.Matching(relation.left, relation.key, nullable))
+            rest = algebra.Restriction(relation.right, missing)
             text = SQL(
                 self._operand(matched, key + left + right),
                 " UNION ALL ",
@@ -307,11 +318,12 @@ class Writer:
         ascending, descending = self.dialect.null_order
         statement.order = [
             SQL(
-                self._column(term.by, statement),
+                column,
                 " DESC" if term.descending else "",
                 (descending if term.descending else ascending) if term.nullable else "",
             )
             for term in relation.order
+            for column in _varying([self._column(term.by, statement)])
         ]
         statement.limit, statement.offset = relation.limit, relation.offset
         return statement
@@ -328,11 +340,14 @@ class Writer:
         return statement if statement.plain else self._nest(statement, sorted(needed))
 
     def _grouped(self, relation: Relation, needed: Iterable[str], by: Iterable[str]) -> _Select:
-        """Visit an operand that is grouped, nested where a server groups by columns only."""
+        """Visit and group an operand, nested where a server groups by columns only."""
         statement = self._plain(relation, frozenset(needed))
-        if self.dialect.groups_expressions or all(_is_column(statement.columns[n]) for n in by):
-            return statement
-        return self._nest(statement, sorted(statement.columns))
+        columns = _varying(statement.columns[name] for name in by)
+        if not self.dialect.groups_expressions and not all(map(_is_column, columns)):
+            statement = self._nest(statement, sorted(statement.columns))
+            columns = _varying(statement.columns[name] for name in by)
+        statement.group_by = columns
+        return statement
 
     def _operand(
         self,
@@ -346,12 +361,16 @@ class Writer:
         if statement.sliced:
             statement = self._nest(statement, sorted(statement.columns))
         statement.columns |= {name: SQL(self.dialect.null(types.get(name))) for name in absent}
+        statement.given |= absent
         return self._emit(statement, names)
 
     def _nest(self, statement: _Select, names: Iterable[str]) -> _Select:
         """Make a statement the subquery of another."""
         names = [name for name in names if name in statement.columns]
-        return self._subquery(self._emit(statement, names), names)
+        nested = self._subquery(self._emit(statement, names), names)
+        # Outside, a NULL that was written goes with any type; a column of it would be a text.
+        nested.columns |= {n: c for n in names if str(c := statement.columns[n]) == "NULL"}
+        return nested
 
     def _subquery(self, text: SQL, names: Iterable[str]) -> _Select:
         alias = self._alias()
@@ -402,7 +421,7 @@ class Writer:
         if statement.limit is not None:
             parts.append(SQL(" LIMIT ", Param(statement.limit)))
         elif statement.offset:
-            parts.append(SQL(f" LIMIT {2**63 - 1}"))
+            parts.append(SQL(" LIMIT ", Param(_ALL)))
         if statement.offset:
             parts.append(SQL(" OFFSET ", Param(statement.offset)))
         return SQL(*parts)
@@ -471,10 +490,11 @@ class Writer:
         A correlated EXISTS needs an index to be fast where the planner makes no semijoin of it;
         without one, IN over an uncorrelated subquery is as fast as one pass over both sides.
         """
-        names = condition.attributes
+        names, nullable = condition.attributes, condition.nullable
         inner = self._plain(condition.relation, frozenset(names))
-        if not names or self.dialect.plans_exists or inner.indexed & frozenset(names):
-            inner.where += [SQL(inner.operand(n), " = ", attribute(n)) for n in names]
+        indexed = bool(inner.indexed & frozenset(names))
+        if not names or nullable or self.dialect.plans_exists or indexed:
+            inner.where += [_equal(inner.operand(n), attribute(n), n in nullable) for n in names]
             exists = self._exists(inner)
             return SQL("NOT ", exists) if negated else exists
         members = SQL(self._row(names, attribute), " IN (", self._emit(inner, list(names)), ")")
@@ -482,6 +502,15 @@ class Writer:
 
     def _exists(self, statement: _Select) -> SQL:
         return SQL("EXISTS (", self._emit(statement, []), ")")
+
+    @staticmethod
+    def _aggregates_inside(statement: _Select, condition: Condition) -> bool:
+        """Tell whether aggregates would stand in a subquery of the condition: as its own there."""
+        return (
+            statement.group_by is not None
+            and algebra.refers_to_relations(condition)
+            and not algebra.attributes_of(condition) <= statement.given
+        )
 
     @staticmethod
     def _row(names: Iterable[str], attribute: Attributes) -> SQL:
@@ -498,6 +527,32 @@ def _is_column(sql: SQL, name: str = "") -> bool:
         and re.match(r"t\d+\.", first) is not None
         and (not name or first.endswith(f".{name}"))
     )
+
+
+def _equal(left: SQL, right: SQL, nullable: bool) -> SQL:
+    """Compare two attributes; NULL equals NULL where it is a value."""
+    equal = SQL(left, " = ", right)
+    if not nullable:
+        return equal
+    return SQL("(", equal, " OR (", left, " IS NULL AND ", right, " IS NULL))")
+
+
+def _varying(columns: Iterable[SQL]) -> list[SQL]:
+    """Leave out constants, which GROUP BY and ORDER BY would take for positions."""
+    return [column for column in columns if not _CONSTANT.fullmatch(str(column))]
+
+
+_CONSTANT = re.compile(
+    r"""[-+(\s]* (?: NULL | [\d.]+ (?:e[-+]?\d+)? | '(?:[^']|'')*' | "(?:[^"]|"")*" ) [)\s]*
+    (?: COLLATE\ .* )?""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+
+
+def _refers(sql: SQL) -> bool:
+    """Tell whether SQL refers to any column."""
+    texts = (chunk for chunk in sql.chunks if isinstance(chunk, str))
+    return any(re.search(r"\bt\d+\.", text) for text in texts)
 
 
 def _names(column: algebra.Column) -> frozenset[str]:
