@@ -145,6 +145,7 @@ class AutoPopulate(Table):
         """
         if self.connection.in_transaction:
             raise DataJointError(f"{self.name} cannot be populated inside a transaction")
+        self.connection.check_changeable(f"populate {self.name}")
         if order not in _ORDERS:
             raise DataJointError(f"`order` is one of {', '.join(_ORDERS)}, not {order!r}")
         jobs = JobTable(self.connection, self.target.name.schema) if reserve_jobs else None

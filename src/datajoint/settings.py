@@ -270,7 +270,7 @@ _TABLE = (
     Setting("cache", _ABSENT, FOLDER.optional(),
             doc="Folder that caches objects of external stores."),
     Setting("query_cache", _ABSENT, FOLDER.optional(),
-            doc="Folder that caches query results."),
+            doc="Folder that keeps query results, once Connection.set_query_cache is called."),
     Setting("plugin", _ABSENT, DICT,
             doc="Plugins: a dict of options for each name."),
     Setting("external.aws_access_key_id", _ABSENT, TEXT.optional(), env="DJ_AWS_ACCESS_KEY_ID",

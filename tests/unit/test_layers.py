@@ -73,6 +73,7 @@ LAYERS = [
     "backends.mysql",
     # session
     "codec",
+    "query_cache",
     "connection",
     # query
     "fetch",

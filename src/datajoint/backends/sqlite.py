@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import apsw
 
@@ -92,6 +93,7 @@ class SQLiteBackend(Backend):
         path = settings["database.path"]
         self.path = path if path == ":memory:" else str(Path(path).expanduser().absolute())
         self._timeout = float(settings["database.timeout"])
+        self._nonce = uuid4().hex  # there are many databases in memory
         self._connection: apsw.Connection | None = None
 
     # -- the session --------------------------------------------------------------------------
@@ -99,6 +101,10 @@ class SQLiteBackend(Backend):
     @property
     def description(self) -> str:
         return f"SQLite file {self.path}" if self.path != ":memory:" else "SQLite in memory"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return (*super().identity, self._nonce if self.path == ":memory:" else "")
 
     @property
     def exists(self) -> bool:
