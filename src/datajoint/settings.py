@@ -255,6 +255,8 @@ _TABLE = (
             doc="Count the rows below a preview."),
     Setting("strict_restrictions", None, _one_of("warn", "error").optional(),
             doc="What to do about restricting by a dict with a key that is no attribute."),
+    Setting("join_check", "keys", _one_of("keys", "lineage"),
+            doc="What common attributes of two queries must be: in a key; of the same origin too."),
     Setting("enable_python_native_blobs", True, FLAG,
             doc="Allow Python objects in blobs."),
     Setting("log_events", True, FLAG,

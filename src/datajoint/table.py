@@ -105,6 +105,10 @@ class Table(QueryExpression):
         return self.name.full
 
     @property
+    def _label(self) -> str:
+        return self.full_table_name
+
+    @property
     def _quoted(self) -> str:
         return self.connection.dialect.table(self.name.schema, self.name.table)
 

@@ -53,6 +53,7 @@ LAYERS = [
     "describe",
     "alter",
     "dependencies",
+    "lineage",
     "attribute_adapter",
     # backends
     "backends",
@@ -78,6 +79,7 @@ LAYERS = [
     # query
     "fetch",
     "preview",
+    "compatibility",
     "expression",
     # tables
     "references",
