@@ -415,7 +415,19 @@ class Connection:
         logger.debug("Transaction cancelled")
 
     def commit_transaction(self) -> None:
-        """Make the changes of the transaction in progress permanent, all together."""
+        """Make the changes of the transaction in progress permanent, all together.
+
+        Raises
+        ------
+        DataJointError
+            When no transaction is in progress.
+        ConflictError
+            When others have changed the same data; nothing is changed, and it can be repeated.
+        LostConnectionError
+            When the connection was lost meanwhile: the changes are there, or none of them is.
+        """
+        if not self.in_transaction:
+            raise DataJointError("No transaction is in progress: there is nothing to commit")
         try:
             self._run(self._backend.commit)
         except LostConnectionError as error:

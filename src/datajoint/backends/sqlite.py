@@ -21,6 +21,7 @@ from ..alter import Alteration
 from ..declare import TableName, TableSpec
 from ..errors import (
     AccessError,
+    ConflictError,
     DataJointError,
     DuplicateError,
     IntegrityError,
@@ -182,9 +183,10 @@ class SQLiteBackend(Backend):
         if isinstance(error, apsw.ConstraintError):
             return _constraint_error(error.extendedresult, text)  # type: ignore[attr-defined]
         if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-            return DataJointError(
-                f"The database {self.path} has been locked by another process for more than "
-                f"{self._timeout:g} s (setting `database.timeout`)"
+            return ConflictError(
+                f"The database {self.path} has been locked by another process or connection for "
+                f"more than {self._timeout:g} s (setting `database.timeout`); nothing was changed, "
+                "and the work can be repeated"
             )
         if isinstance(error, apsw.ConnectionClosedError):
             return LostConnectionError("The connection to the database is closed")
