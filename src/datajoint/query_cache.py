@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -96,7 +97,8 @@ class QueryCache:
         checksum, packed = content[len(_MAGIC) :][:32], content[len(_MAGIC) + 32 :]
         if content.startswith(_MAGIC) and hashlib.sha256(packed).digest() == checksum:
             with suppress(DataJointError, KeyError, TypeError):
-                return [tuple(map(_restored, row)) for row in unpack(packed)]
+                rows = unpack(packed, limit=sys.maxsize)  # it is what was written
+                return [tuple(map(_restored, row)) for row in rows]
         logger.warning("The file %s of the query cache is damaged and is written anew", path)
         return None
 
