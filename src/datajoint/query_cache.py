@@ -193,8 +193,12 @@ def _stored(value: Any) -> Any:
         return value
     if class_ is dt.timedelta:
         return {_DURATION: (value.days, value.seconds, value.microseconds)}
+    if class_ is list:  # an array
+        return list(map(_stored, value))
     raise _NotPlain(f"it has a value of type {class_.__name__}")
 
 
 def _restored(value: Any) -> Any:
+    if isinstance(value, list):
+        return list(map(_restored, value))
     return dt.timedelta(*value[_DURATION]) if isinstance(value, dict) else value

@@ -95,6 +95,8 @@ QUERIES = {
     "blob": lambda lab: (lab.Animal & "animal = 1").fetch1("picture"),
     "keys": lambda lab: lab.Animal.fetch("KEY", order_by="animal"),
     "parameters": lambda lab: (lab.Animal & {"kind": "do'g", "weight": 2.5}).fetch().tolist(),
+    "list of keys": lambda lab: len(lab.Animal & [{"animal": i} for i in range(5)]),
+    "list of pairs": lambda lab: len(lab.Animal & [{"animal": 1, "kind": k} for k in "ab"]),
     "len": lambda lab: len(lab.Animal()),
     "bool": lambda lab: bool(lab.Animal & "animal > 1"),
     "contains": lambda lab: {"animal": 2} in lab.Animal(),
@@ -447,12 +449,17 @@ def same(value, other) -> bool:
     """Tell whether two values cannot be told apart."""
     if type(value) is not type(other):
         return False
+    if isinstance(value, list):
+        return len(value) == len(other) and all(map(same, value, other))
     if isinstance(value, float) and math.isnan(value):
         return math.isnan(other)
     return repr(value) == repr(other)
 
 
-@given(st.lists(st.tuples(VALUES, VALUES)), st.lists(VALUES))
+ARRAYS = st.lists(st.one_of(VALUES, st.lists(VALUES)))
+
+
+@given(st.lists(st.tuples(VALUES, ARRAYS)), st.lists(st.one_of(VALUES, ARRAYS)))
 def test_every_value_comes_back_as_it_was_fetched(tmp_path_factory, rows, parameters):
     dj.config["query_cache"] = tmp_path_factory.mktemp("cache")
     cache = QueryCache("main", ("database",))
@@ -472,7 +479,7 @@ def test_every_value_comes_back_as_it_was_fetched(tmp_path_factory, rows, parame
         dt.time(1, tzinfo=dt.timezone.utc),
         bytearray(b"x"),
         {"timedelta": (1, 2, 3)},
-        [1, 2],
+        [1, (2,)],
         type("Text", (str,), {})("x"),
         10**400_000,
     ],
