@@ -471,6 +471,34 @@ def test_every_value_comes_back_as_it_was_fetched(tmp_path_factory, rows, parame
         assert all(map(same, row, expected))
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(),
+            st.integers(-(2**63), 2**63 - 1),
+            st.text(st.characters(exclude_categories=["Cs"])),
+            st.binary(),
+            st.integers(2**63 - 2, 2**64),
+            st.none(),
+        )
+    )
+)
+def test_columns_of_one_type_come_back_as_they_were(tmp_path_factory, rows):
+    dj.config["query_cache"] = tmp_path_factory.mktemp("cache")
+    cache = QueryCache("main", ("database",))
+    cache.rows("SELECT", (), lambda: rows)
+    again = cache.rows("SELECT", (), lambda: pytest.fail("was fetched again"))
+    assert len(again) == len(rows)
+    assert all(all(map(same, row, other)) for row, other in zip(again, rows, strict=True))
+
+
+@pytest.mark.parametrize("rows", [[], [()], [(), ()]])
+def test_rows_without_attributes(folder, rows):
+    cache = QueryCache("main", ())
+    assert cache.rows("SELECT", (), lambda: rows) == rows
+    assert cache.rows("SELECT", (), lambda: pytest.fail("was fetched again")) == rows
+
+
 @pytest.mark.parametrize(
     "value",
     [
