@@ -147,6 +147,8 @@ def _select(
     connection: Connection | None,
     order_by: str | Iterable[str] | None,
 ) -> QueryExpression:
+    connection = connection or conn()
+    connection.check_changeable("end sessions")  # those of before may be others now
     selected = sessions(connection)
     if restriction is not None:
         selected = selected & _lower_names(restriction)

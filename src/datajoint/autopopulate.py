@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from .condition import AndList, Top
+from .condition import AndList, Not, Top
 from .errors import DataJointError
 from .expression import QueryExpression
 from .fetch import fetch_rows
@@ -58,7 +58,7 @@ class AutoPopulate(Table):
         sources = [FreeTable(self.connection, edge.parent).proj(**edge.attr_map) for edge in edges]
         joined = sources[0]
         for source in sources[1:]:
-            joined = joined * source
+            joined = joined @ source  # whatever the origins: the table refers to all of them
         return joined
 
     @property
@@ -145,6 +145,7 @@ class AutoPopulate(Table):
         """
         if self.connection.in_transaction:
             raise DataJointError(f"{self.name} cannot be populated inside a transaction")
+        self.connection.check_changeable(f"populate {self.name}")
         if order not in _ORDERS:
             raise DataJointError(f"`order` is one of {', '.join(_ORDERS)}, not {order!r}")
         jobs = JobTable(self.connection, self.target.name.schema) if reserve_jobs else None
@@ -189,11 +190,15 @@ class AutoPopulate(Table):
     ) -> list[dict[str, Any]]:
         """Fetch the keys that are not made yet: one antijoin in the database."""
         todo = self._jobs_to_do(restrictions)
-        pending = todo - self.target.proj()
+        pending = self._not_made(todo)
         if limit is not None:
             pending = pending & Top(limit, "KEY")
         names = pending.primary_key
         return [dict(zip(names, row, strict=True)) for row in fetch_rows(pending, names)]
+
+    def _not_made(self, todo: QueryExpression) -> QueryExpression:
+        """Leave out the keys that the table has, wherever their attributes come from."""
+        return todo.restrict(Not(self.target.proj()), semantic_check=False)
 
     def _with_progress(self, keys: list[dict[str, Any]], display: bool) -> Iterable[dict[str, Any]]:
         if not display or not keys:
@@ -271,7 +276,7 @@ class AutoPopulate(Table):
         """
         todo = self._jobs_to_do(restrictions)
         total = len(todo)
-        remaining = len(todo - self.target.proj())
+        remaining = len(self._not_made(todo))
         if display:
             share = 100 * (total - remaining) / total if total else 100.0
             print(

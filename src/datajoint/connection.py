@@ -28,6 +28,7 @@ from .errors import (
     QueryError,
 )
 from .logging import announce, logger
+from .query_cache import QueryCache, purge
 from .settings import choose_backend, config
 from .sql.dialect import Dialect
 from .sql.statements import Insert
@@ -40,6 +41,10 @@ from .version import __version__
 _Result = TypeVar("_Result")
 #: Statements of the user after which the tables are others.
 _DEFINES = re.compile(r"\s*(create|alter|drop|rename)\b", re.IGNORECASE)
+#: Statements of the user that change no data.
+_READS = re.compile(
+    r"[\s(]*(select|with|values|table|show|explain|describe|desc|pragma|set)\b", re.IGNORECASE
+)
 
 
 class Connection:
@@ -103,6 +108,8 @@ class Connection:
         #: The error that ended the transaction in progress for the database, if one did.
         self._broken: DataJointError | None = None
         self._process = os.getpid()
+        self._cache: QueryCache | None = None
+        self._init_function: str = settings["connection.init_function"] or ""
         self._catalog: dict[str, dict[str, TableSpec]] = {}
         #: Schema, table and attribute → its type, as the code of the table has it.
         self.adapted: dict[tuple[str, str, str], Adapted] = {}
@@ -277,6 +284,8 @@ class Connection:
             With ``fetchone``, ``fetchall`` and ``rowcount``; iterable.
         """
         logger.debug("%s", query)
+        if not _READS.match(query):
+            self.check_changeable(f"run {query.strip()[:40]!r}")
         cursor = self._run(lambda: self._backend.execute_written(query, args), reconnect)
         if _DEFINES.match(query):
             self._catalog.clear()
@@ -284,21 +293,91 @@ class Connection:
         return _DictCursor(cursor) if as_dict else cursor
 
     def rows(self, statement: SQL) -> list[tuple[Any, ...]]:
-        """Run a statement and fetch all rows of its result."""
+        """Run a statement and fetch all rows of its result, from the query cache if it is on."""
         text, values = statement.compile(self.dialect.placeholder)
-        logger.debug("%s", text)
-        return self._run(lambda: self._backend.execute(text, values).fetchall())
+
+        def fetch() -> list[tuple[Any, ...]]:
+            logger.debug("%s", text)
+            return self._run(lambda: self._backend.execute(text, values).fetchall())
+
+        return fetch() if self._cache is None else self._cache.rows(text, values, fetch)
 
     def execute(self, statement: SQL) -> int:
         """Run a statement and count the rows that it changes; it is never done twice."""
+        self.check_changeable("change entities")
         text, values = statement.compile(self.dialect.placeholder)
         logger.debug("%s", text)
         return self._run(lambda: self._backend.execute(text, values).rowcount, repeat=False)
 
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows of values."""
+        self.check_changeable("insert entities")
         logger.debug("%s", statement.text)
         self._run(lambda: self._backend.insert(statement, rows), repeat=False)
+
+    # -- query cache --------------------------------------------------------------------------
+
+    def set_query_cache(self, query_cache: str | None = None) -> None:
+        """Keep the results of queries in files, and take them from there; or stop doing so.
+
+        The files are in the folder of the setting ``query_cache``. While the cache is on, the
+        database cannot be changed, since what is read may be out of date.
+
+        Parameters
+        ----------
+        query_cache : str, optional
+            The namespace of the cache: results are those of the first time that they were fetched
+            in the same namespace. None, the default, turns the cache off.
+
+        Raises
+        ------
+        DataJointError
+            When the folder is not configured or does not exist, or inside a transaction.
+
+        Notes
+        -----
+        Manual 8.12.
+        """
+        if query_cache is None:
+            self._cache = None
+            return
+        if self.in_transaction:
+            raise DataJointError("The query cache cannot be turned on inside a transaction")
+        self._cache = QueryCache(query_cache, (*self._backend.identity, self._init_function))
+
+    def purge_query_cache(self) -> None:
+        """Remove all results from the folder of the setting ``query_cache``, and nothing else.
+
+        Raises
+        ------
+        DataJointError
+            When the folder is not configured, does not exist or cannot be written.
+
+        Notes
+        -----
+        Manual 8.12.
+        """
+        purge()
+
+    @property
+    def is_caching(self) -> bool:
+        """Whether results of queries are taken from the query cache."""
+        return self._cache is not None
+
+    def check_changeable(self, action: str) -> None:
+        """Refuse a change of the database while the query cache is on.
+
+        Raises
+        ------
+        DataJointError
+            Says how to turn it off.
+        """
+        if self._cache is not None:
+            raise DataJointError(
+                f"Cannot {action} while query caching is on (namespace {self._cache.namespace!r}): "
+                "what was read may be out of date. Turn it off first, with "
+                "`connection.set_query_cache()`"
+            )
 
     # -- transactions -------------------------------------------------------------------------
 
@@ -320,6 +399,7 @@ class Connection:
                 "A transaction is in progress: nested transactions are not supported. "
                 "End it first, or leave this one out"
             )
+        self.check_changeable("start a transaction")
         self._run(self._backend.begin)
         self._in_transaction = True
         logger.debug("Transaction started")
@@ -335,7 +415,19 @@ class Connection:
         logger.debug("Transaction cancelled")
 
     def commit_transaction(self) -> None:
-        """Make the changes of the transaction in progress permanent, all together."""
+        """Make the changes of the transaction in progress permanent, all together.
+
+        Raises
+        ------
+        DataJointError
+            When no transaction is in progress.
+        ConflictError
+            When others have changed the same data; nothing is changed, and it can be repeated.
+        LostConnectionError
+            When the connection was lost meanwhile: the changes are there, or none of them is.
+        """
+        if not self.in_transaction:
+            raise DataJointError("No transaction is in progress: there is nothing to commit")
         try:
             self._run(self._backend.commit)
         except LostConnectionError as error:
@@ -461,6 +553,7 @@ class Connection:
 
     def create_table(self, spec: TableSpec) -> None:
         """Create a table."""
+        self.check_changeable(f"create {spec.name}")
         try:
             with self.requiring("CREATE, or REFERENCES on a parent", "create", spec.name):
                 self._run(lambda: self._backend.create_table(spec))
@@ -488,6 +581,7 @@ class Connection:
             When the table is not what it was when they were planned.
         """
         name = alteration.old.name
+        self.check_changeable(f"alter {name}")
         self._read_again(name)
         if self.table(name) != alteration.old:
             raise ConflictError(
@@ -505,17 +599,20 @@ class Connection:
 
     def drop_table(self, name: TableName) -> None:
         """Drop a table, to which no other refers."""
+        self.check_changeable(f"drop {name}")
         with self.requiring("DROP", "drop", name):
             self._run(lambda: self._backend.drop_table(name))
         self.forget_catalog(name.schema)
 
     def create_schema(self, schema: str) -> None:
         """Create a schema, unless it exists."""
+        self.check_changeable(f"create the schema `{schema}`")
         with self.requiring("CREATE", "create the schema", f"`{schema}`"):
             self._run(lambda: self._backend.create_schema(schema))
 
     def drop_schema(self, schema: str) -> None:
         """Drop a schema, whose tables are dropped."""
+        self.check_changeable(f"drop the schema `{schema}`")
         with self.requiring("DROP", "drop the schema", f"`{schema}`"):
             self._run(lambda: self._backend.drop_schema(schema))
         self.schemas.pop(schema, None)

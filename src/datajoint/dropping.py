@@ -18,7 +18,8 @@ from .utils import get_master, user_choice
 
 
 def check_outside(connection: Connection, what: str) -> None:
-    """Refuse to drop anything inside a transaction, which could not be undone everywhere."""
+    """Refuse to drop anything while it could not be undone everywhere, or queries are cached."""
+    connection.check_changeable(f"drop {what[0].lower()}{what[1:]}")
     if connection.in_transaction:
         raise DataJointError(
             f"{what} cannot be dropped inside a transaction: not every database could undo it. "

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from . import fetch as fetching
 from . import preview
+from .compatibility import check_join_compatible, check_union_compatible
 from .condition import (
     AndList,
     Not,
@@ -87,6 +88,11 @@ class QueryExpression(Queryable):
     def restriction(self) -> AndList:
         """The conditions, as given, by which this expression itself was restricted."""
         return AndList(self._restriction)
+
+    @property
+    def _label(self) -> str:
+        """What errors call the expression."""
+        return "a query"
 
     def make_sql(self, fields: Iterable[str] | None = None) -> str:
         """Show the statement that fetches the result, with its values in place.
@@ -515,6 +521,7 @@ class Union(QueryExpression):
                 f"The operands of a union must not share secondary attributes: {', '.join(shared)};"
                 f" rename or leave them out in one of them, as in `.proj({renamed})`"
             )
+        check_union_compatible(left, right)
         heading = left.heading.joined(right.heading, outer=True)
         key = set(left.primary_key)
         heading = heading.derived(
@@ -587,9 +594,7 @@ class U(Universal):
         ]
         relation: Relation
         if set(query.primary_key) <= set(self._primary_key) and query.primary_key:
-            relation = algebra.Projection(
-                query.relation, tuple((name, name) for name in self._primary_key)
-            )
+            relation = self._universal(query, self._primary_key)
         else:
             relation = algebra.Distinct(query.relation, self._primary_key)
         heading = query.heading.derived(attributes)
@@ -602,7 +607,13 @@ class U(Universal):
         heading = query.heading.derived(
             replace(query.heading[name], in_key=name in key) for name in key + rest
         )
-        return QueryExpression._make(query.connection, heading, query.relation)
+        relation = self._universal(query, heading.names) if self._primary_key else query.relation
+        return QueryExpression._make(query.connection, heading, relation)
+
+    def _universal(self, query: QueryExpression, names: Iterable[str]) -> Relation:
+        """Select attributes, those of the universal set among them, which match any."""
+        columns = tuple((name, name) for name in names)
+        return algebra.Projection(query.relation, columns, frozenset(self._primary_key))
 
     def join(self, other: Any, left: bool = False) -> QueryExpression:
         """Join with a query; the same as ``self * other``."""
@@ -650,27 +661,3 @@ class U(Universal):
 
     def __repr__(self) -> str:
         return f"dj.U({', '.join(map(repr, self._primary_key))})"
-
-
-def check_join_compatible(left: QueryExpression, right: QueryExpression) -> None:
-    """Check that no attribute is secondary in both operands (manual 8.5.3).
-
-    Raises
-    ------
-    DataJointError
-        Names the attributes and the projection that resolves the conflict.
-    """
-    secondary = [
-        name
-        for name in left.heading.secondary_attributes
-        if name in right.heading and name not in right.heading.primary_key
-    ]
-    if secondary:
-        names = ", ".join(f"`{name}`" for name in secondary)
-        renamed = ", ".join(f"other_{name}='{name}'" for name in secondary)
-        raise DataJointError(
-            f"Cannot match two queries on {names}, secondary in both. "
-            "If they mean different things, rename or leave them out in one of the queries, as in "
-            f"`.proj(..., {renamed})` or `.proj()`; to match on them all the same, use `@` "
-            "instead of `*` and `^` instead of `&`"
-        )

@@ -470,6 +470,8 @@ create_virtual_module = VirtualModule
 
 def _fill(table: UserTable, contents: Any) -> None:
     """Insert the contents of a lookup table that it does not have yet."""
+    if table.connection.is_caching:  # nothing can be inserted
+        return
     rows = list(rows_of(contents))
     heading = table.heading
     if rows and any(attribute.autoincrement for attribute in heading.attributes.values()):

@@ -105,6 +105,10 @@ class Table(QueryExpression):
         return self.name.full
 
     @property
+    def _label(self) -> str:
+        return self.full_table_name
+
+    @property
     def _quoted(self) -> str:
         return self.connection.dialect.table(self.name.schema, self.name.table)
 
@@ -219,6 +223,7 @@ class Table(QueryExpression):
             raise DataJointError("A restricted table cannot be altered; alter the table")
         if self.connection.in_transaction:
             raise DataJointError(f"Table {self.name} cannot be altered inside a transaction")
+        self.connection.check_changeable(f"alter {self.name}")
         frame = inspect.currentframe()
         caller = frame.f_back if frame else None
         names = {**caller.f_globals, **caller.f_locals} if caller else {}
@@ -407,6 +412,7 @@ class Table(QueryExpression):
         -----
         Manual 7.2.
         """
+        self.connection.check_changeable(f"insert into {self.name}")
         if not (self._allow_insert or allow_direct_insert):
             raise DataJointError(
                 f"Entities are inserted into the auto-populated table {self.name} by its `make` "
@@ -509,6 +515,7 @@ class Table(QueryExpression):
             raise DataJointError("`update1` takes a mapping of attributes to values")
         if self._restriction:
             raise DataJointError("`update1` cannot be applied to a restricted table")
+        self.connection.check_changeable(f"update {self.name}")
         heading = self.heading
         missing = [name for name in heading.primary_key if row.get(name) is None]
         if missing:
@@ -581,6 +588,7 @@ class Table(QueryExpression):
         -----
         Manual 7.3.
         """
+        self.connection.check_changeable(f"delete from {self.name}")
         if safemode is None:
             safemode = config["safemode"]
         plan = self._plan_delete(force_parts, force_masters)
@@ -653,6 +661,7 @@ class Table(QueryExpression):
         IntegrityError
             When other tables refer to them; nothing is deleted.
         """
+        self.connection.check_changeable(f"delete from {self.name}")
         count = cascade.delete_rows(self.connection, self.spec, self._own_condition())
         return count if get_count else None
 

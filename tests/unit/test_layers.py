@@ -53,6 +53,7 @@ LAYERS = [
     "describe",
     "alter",
     "dependencies",
+    "lineage",
     "attribute_adapter",
     # backends
     "backends",
@@ -73,10 +74,12 @@ LAYERS = [
     "backends.mysql",
     # session
     "codec",
+    "query_cache",
     "connection",
     # query
     "fetch",
     "preview",
+    "compatibility",
     "expression",
     # tables
     "references",

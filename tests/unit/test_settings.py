@@ -43,6 +43,7 @@ DEFAULTS = {
     "display.width": 14,
     "display.show_tuple_count": True,
     "strict_restrictions": None,
+    "join_check": "keys",
     "enable_python_native_blobs": True,
     "log_events": True,
     "add_hidden_timestamp": False,

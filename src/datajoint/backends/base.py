@@ -69,6 +69,11 @@ class Backend(ABC):
         """``user@host`` as the database knows the session."""
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """Tells the database and the account apart from all others, in later sessions too."""
+        return (self.name, self.description, self.user)
+
+    @property
     @abstractmethod
     def session_id(self) -> int:
         """Identifies the session among those of the database."""

@@ -122,8 +122,21 @@ class MySQLBackend(Backend):
         number = re.match(r"[\d.]*", version)
         self._is_mariadb = "MariaDB" in version
         self._server = f"{'MariaDB' if self._is_mariadb else 'MySQL'} {number and number[0]}"
+        self._isolate()
         if self._init_function:
             self._send(self._encoded(self._init_function))
+
+    def _isolate(self) -> None:
+        """Let transactions fail that would overwrite what others have changed, if the server can.
+
+        MySQL and older MariaDB cannot: there, the last of two changes stays.
+        """
+        if self._is_mariadb:
+            try:
+                self._send(b"SET SESSION innodb_snapshot_isolation = ON")
+            except drivers.ERRORS as error:
+                if error.args[0] != ER.UNKNOWN_SYSTEM_VARIABLE:
+                    raise
 
     def close(self) -> None:
         if self._connection is not None:

@@ -232,7 +232,8 @@ class PostgreSQLBackend(Backend):
     # -- transactions -------------------------------------------------------------------------
 
     def begin(self) -> None:
-        self._open.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        # What it reads is the state at its first query: one makes that its beginning.
+        self._open.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
 
     def commit(self) -> None:
         if self._open.execute("COMMIT").statusmessage == "ROLLBACK":

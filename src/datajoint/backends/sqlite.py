@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import apsw
 
@@ -20,6 +21,7 @@ from ..alter import Alteration
 from ..declare import TableName, TableSpec
 from ..errors import (
     AccessError,
+    ConflictError,
     DataJointError,
     DuplicateError,
     IntegrityError,
@@ -92,6 +94,7 @@ class SQLiteBackend(Backend):
         path = settings["database.path"]
         self.path = path if path == ":memory:" else str(Path(path).expanduser().absolute())
         self._timeout = float(settings["database.timeout"])
+        self._nonce = uuid4().hex  # there are many databases in memory
         self._connection: apsw.Connection | None = None
 
     # -- the session --------------------------------------------------------------------------
@@ -99,6 +102,10 @@ class SQLiteBackend(Backend):
     @property
     def description(self) -> str:
         return f"SQLite file {self.path}" if self.path != ":memory:" else "SQLite in memory"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return (*super().identity, self._nonce if self.path == ":memory:" else "")
 
     @property
     def exists(self) -> bool:
@@ -176,9 +183,10 @@ class SQLiteBackend(Backend):
         if isinstance(error, apsw.ConstraintError):
             return _constraint_error(error.extendedresult, text)  # type: ignore[attr-defined]
         if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-            return DataJointError(
-                f"The database {self.path} has been locked by another process for more than "
-                f"{self._timeout:g} s (setting `database.timeout`)"
+            return ConflictError(
+                f"The database {self.path} has been locked by another process or connection for "
+                f"more than {self._timeout:g} s (setting `database.timeout`); nothing was changed, "
+                "and the work can be repeated"
             )
         if isinstance(error, apsw.ConnectionClosedError):
             return LostConnectionError("The connection to the database is closed")

@@ -201,10 +201,20 @@ Column = str | Computed | JsonValue
 
 @dataclass(frozen=True)
 class Projection:
-    """Attributes selected, renamed and computed. The entities stay the same."""
+    """Attributes selected, renamed and computed. The entities stay the same.
+
+    Attributes
+    ----------
+    source : Relation
+    columns
+        The attributes of the result.
+    universal : frozenset of str
+        Those of a universal set, which match any of the same name.
+    """
 
     source: Relation
     columns: tuple[tuple[str, Column], ...]
+    universal: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
