@@ -610,6 +610,7 @@ class PostgreSQLServer(Server):
             "fsync": "off",
             "synchronous_commit": "off",
             "full_page_writes": "off",
+            "jit": "off",  # tables without statistics look as if compiling were worth its time
             # Within the data folder, so that a killed server leaves nothing in /dev/shm, which is
             # small in containers besides.
             "dynamic_shared_memory_type": "mmap",
