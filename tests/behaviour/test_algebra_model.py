@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 import datajoint as dj
 from datajoint.errors import DataJointError
 
-from .algebra_expressions import TABLES, Database, Drawing, Expression, draw_database, fold, stored
+from .algebra_expressions import OPERATORS, Drawing, Expression
 from .algebra_model import Relation
+from .algebra_tables import TABLES, Database, draw_database, fold, stored
 from .definitions import examples
 
 #: As many expressions are tried on each database drawn.
@@ -153,3 +154,4 @@ def test_any_query_gives_what_the_model_gives(schema):
     print(dict(outcomes), dict(operators))
     assert outcomes["some"] > sum(outcomes.values()) / 2
     assert outcomes["refused"] > 0
+    assert operators.keys() >= OPERATORS
