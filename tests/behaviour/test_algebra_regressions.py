@@ -201,3 +201,26 @@ class TestUnionsWithNullInTheKey:
         ]
         assert_rows(query, expected)
         assert_rows(query.proj(), [{n: row[n] for n in ("mouse", "session")} for row in expected])
+
+
+class TestProjectionsOfUnions:
+    def test_attributes_in_another_order(self, tables):
+        union = tables.Session + (tables.Session & "mouse = 3").proj(one="1")
+        query = dj.U("session", "mouse") & union
+        assert query.heading.names == ["session", "mouse"]
+        assert_rows(
+            query,
+            [
+                {"mouse": 1, "session": 1},
+                {"mouse": 1, "session": 2},
+                {"mouse": 3, "session": 1},
+            ],
+        )
+
+    def test_some_attributes(self, tables):
+        sessions = (tables.Session + tables.Session.proj()).proj(double="2 * mouse")
+        assert sorted(sessions.fetch("session")) == [1, 1, 2]
+        rows = sessions.fetch("session", as_dict=True, order_by="mouse, session")
+        assert rows == [{"session": 1}, {"session": 2}, {"session": 1}]
+        mice = tables.Mouse + tables.Mouse.proj(one="1")
+        assert_rows(mice.proj("one"), [{"mouse": m, "one": 1} for m in (1, 2, 3)])

@@ -224,6 +224,7 @@ class Writer:
             name for name, column in columns.items() if _names(column) <= statement.given
         )
         statement.columns = {name: self._column(c, statement) for name, c in columns.items()}
+        statement.union = None
         return statement
 
     @_visit.register
