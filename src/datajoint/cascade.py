@@ -41,6 +41,29 @@ def key_condition(connection: Connection, spec: TableSpec, relation: Relation) -
     return algebra.OneOf(key, rows)
 
 
+def own_condition(connection: Connection, spec: TableSpec, relation: Relation) -> Condition:
+    """Say which rows of a table are selected, in terms of the attributes of the table alone.
+
+    Where the restriction depends on other tables or on positions, the rows are named by their
+    keys: their children are deleted before them, which would change what it means.
+
+    Parameters
+    ----------
+    connection : Connection
+    spec : TableSpec
+    relation : Relation
+        The table, restricted.
+    """
+    conditions = []
+    source = relation
+    while isinstance(source, algebra.Restriction):
+        conditions.append(source.condition)
+        source = source.source
+    if not isinstance(source, algebra.Stored) or any(map(algebra.refers_to_relations, conditions)):
+        return key_condition(connection, spec, relation)
+    return algebra.AllOf(tuple(reversed(conditions)))
+
+
 def plan_delete(
     connection: Connection, table: str, condition: Condition, *, force_masters: bool = False
 ) -> list[Deletion]:

@@ -6,51 +6,34 @@ Manual chapters 5 and 7.
 from __future__ import annotations
 
 import inspect
-import itertools
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from . import cascade
 from .altering import Plan, confirm_alter, execute_alter, plan_alter
 from .attribute_adapter import adapt, adapter_in, require
+from .cascade import delete_rows, own_condition
 from .condition import as_expression
 from .connection import Connection
 from .declare import TableName, TableSpec, resolve, with_timestamp
+from .deleting import delete
 from .dependencies import Edge, Graph
 from .describe import describe
-from .dropping import check_outside, confirm_drop, execute_drop, plan_drop
-from .errors import (
-    AccessError,
-    DataJointError,
-    DuplicateError,
-    IntegrityError,
-    MissingTableError,
-)
+from .dropping import drop, drop_alone
+from .errors import DataJointError, MissingTableError
 from .expression import QueryExpression
 from .external import declare_stores
 from .grammar import Reference, parse_definition
 from .heading import Heading
-from .insertion import EncodedRow, RowEncoder, rows_of
+from .inserting import insert, insert_query
 from .logging import logger
 from .references import Context, adapted_spec, class_names, find_table
-from .refusals import explain_duplicate, explain_missing_parent
 from .service import log_event
 from .settings import config
-from .sql import algebra
 from .sql.algebra import Relation
-from .sql.statements import insert_rows, insert_select, update
 from .types import Adapted
-from .utils import split_full_table_name, user_choice
-
-_CHUNK = 1000
-#: What the modes of an insert may need on one database or another.
-_PRIVILEGES = {
-    "insert": "INSERT",
-    "replace": "INSERT, UPDATE or DELETE",
-    "skip": "INSERT or UPDATE",
-}
+from .updating import update_one
+from .utils import split_full_table_name
 
 
 class Table(QueryExpression):
@@ -103,10 +86,6 @@ class Table(QueryExpression):
     def full_table_name(self) -> str:
         """`` `schema`.`table` ``."""
         return self.name.full
-
-    @property
-    def _quoted(self) -> str:
-        return self.connection.dialect.table(self.name.schema, self.name.table)
 
     @property
     def spec(self) -> TableSpec:
@@ -417,74 +396,9 @@ class Table(QueryExpression):
         mode = "replace" if replace else "skip" if skip_duplicates else "insert"
         rows = as_expression(rows)
         if isinstance(rows, QueryExpression):
-            self._insert_query(rows, mode, ignore_extra_fields)
-            return
-        if isinstance(rows, Mapping):  # one entity, as in manual 9.1.1
-            rows = (rows,)
-        encoder = RowEncoder(self.spec, self.connection.dialect, ignore_extra_fields)
-        if isinstance(rows, tuple) and len(rows) == 1:
-            self._insert_chunks([[encoder.encode(rows[0])]], mode)
-            return
-        encoded = (encoder.encode(row, i) for i, row in enumerate(rows_of(rows)))
-        chunks = iter(lambda: list(itertools.islice(encoded, _CHUNK)), [])
-        self._insert_chunks(chunks, mode, self.connection.atomic())
-
-    def _insert_chunks(
-        self,
-        chunks: Iterable[list[EncodedRow]],
-        mode: str,
-        transaction: AbstractContextManager[None] = nullcontext(),  # noqa: B008 - has no state
-    ) -> None:
-        """Insert rows chunk by chunk, and explain why they are refused after they are undone."""
-        dialect = self.connection.dialect
-        key, rest = self.heading.stored_key, self.heading.secondary_attributes
-        needed = _PRIVILEGES[mode]
-        chunk: list[EncodedRow] = []
-        try:
-            with self.connection.requiring(needed, "insert into", self.name), transaction:
-                for chunk in chunks:
-                    for columns, group in itertools.groupby(chunk, lambda row: row[0]):
-                        statement = insert_rows(dialect, self._quoted, columns, key, rest, mode)
-                        self.connection.insert(statement, [values for _, values in group])
-        except DuplicateError as error:
-            raise explain_duplicate(
-                self.connection, self.spec, chunk, error, mode
-            ) from error.__cause__
-        except IntegrityError as error:
-            raise explain_missing_parent(
-                self.connection, self.spec, chunk, error
-            ) from error.__cause__
-
-    def _insert_query(self, query: QueryExpression, mode: str, ignore_extra_fields: bool) -> None:
-        heading = self.heading
-        extra = [name for name in query.heading.names if name not in heading]
-        if extra and not ignore_extra_fields:
-            raise heading.unknown(extra[0], f" of {self.name}").suggest(
-                "To pass over attributes of the query that the table does not have, set "
-                "ignore_extra_fields=True"
-            )
-        names = [name for name in heading.names if name in query.heading]
-        dialect = self.connection.dialect
-        if not names:  # entities without any values that were given
-            encoder = RowEncoder(self.spec, dialect, ignore_extra_fields=False)
-            self._insert_chunks([[encoder.encode({})] * len(query)], mode)
-            return
-        key, rest = heading.stored_key, heading.secondary_attributes
-        types = {name: heading.types[name] for name in names}
-        statement = insert_select(
-            dialect, self._quoted, types, key, rest, mode, query.relation, query.heading.types
-        )
-        try:
-            with self.connection.requiring(_PRIVILEGES[mode], "insert into", self.name):
-                self.connection.execute(statement)
-        except AccessError:
-            raise
-        except DataJointError as error:
-            # Find the row and the value that are refused, if they can be found out here.
-            encoder = RowEncoder(self.spec, dialect, ignore_extra_fields=True)
-            for number, row in enumerate(query):
-                encoder.encode(row, number)
-            raise type(error)(f"Cannot insert a query into {self.name}: {error}") from error
+            insert_query(self.connection, self.spec, rows, mode, ignore_extra_fields)
+        else:
+            insert(self.connection, self.spec, rows, mode, ignore_extra_fields)
 
     # -- update ---------------------------------------------------------------------------------
 
@@ -509,41 +423,7 @@ class Table(QueryExpression):
             raise DataJointError("`update1` takes a mapping of attributes to values")
         if self._restriction:
             raise DataJointError("`update1` cannot be applied to a restricted table")
-        heading = self.heading
-        missing = [name for name in heading.primary_key if row.get(name) is None]
-        if missing:
-            raise DataJointError(
-                f"`update1` of {self.name} needs the whole primary key; missing: "
-                f"{', '.join(missing)}"
-            )
-        for name in row:
-            if name not in heading:
-                raise heading.unknown(name, f" of {self.name}")
-        encoder = RowEncoder(self.spec, self.connection.dialect, False)
-        key = {name: encoder.encode_value(name, row[name]) for name in heading.primary_key}
-        values = {n: encoder.encode_value(n, v) for n, v in row.items() if n not in key}
-        condition = algebra.AllOf(
-            tuple(algebra.Equal(n, heading.types[n], value) for n, value in key.items())
-        )
-        entity = self & {name: row[name] for name in heading.primary_key}
-        if not entity:
-            raise DataJointError(
-                f"`update1`: {self.name} has no entity with "
-                + ", ".join(f"{name} = {row[name]!r}" for name in heading.primary_key)
-            )
-        if values:
-            statement = update(self.connection.dialect, self._quoted, values, condition)
-            try:
-                with self.connection.requiring("UPDATE", "update", self.name):
-                    self.connection.execute(statement)
-            except IntegrityError as error:
-                # A foreign key can share attributes with the primary key.
-                chunk = [(tuple(key | values), tuple((key | values).values()))]
-                raise explain_missing_parent(
-                    self.connection, self.spec, chunk, error, "update"
-                ) from error.__cause__
-            except DuplicateError as error:
-                raise DuplicateError(f"Cannot update {self.name}", *error.args) from error.__cause__
+        update_one(self.connection, self.spec, row)
 
     # -- delete ---------------------------------------------------------------------------------
 
@@ -583,62 +463,15 @@ class Table(QueryExpression):
         """
         if safemode is None:
             safemode = config["safemode"]
-        plan = self._plan_delete(force_parts, force_masters)
-        count = next(deletion.count for deletion in plan if deletion.table == self.full_table_name)
-        if not any(deletion.count for deletion in plan):
-            logger.info("Nothing to delete from %s", self.name)
-            return 0
-        if safemode:
-            rows = [(deletion.table, deletion.count) for deletion in plan]
-            print(cascade.plan_text("About to delete:", rows))
-            if user_choice("Proceed?", default="no") != "yes":
-                print("Nothing was deleted.")
-                return 0
-        if not transaction:
-            cascade.execute_delete(self.connection, plan)
-            return count
-        with self.connection.atomic():
-            if [(d.table, d.count) for d in self._plan_delete(force_parts, force_masters)] != [
-                (d.table, d.count) for d in plan
-            ]:
-                raise DataJointError(
-                    "The data were changed by others meanwhile; nothing was deleted. "
-                    "Please look again and repeat the delete"
-                )
-            cascade.execute_delete(self.connection, plan)
-        for deletion in plan:
-            logger.debug("Deleted %d rows of %s", deletion.count, deletion.table)
-        if safemode:
-            print("Deleted.")
-        return count
-
-    def _plan_delete(self, force_parts: bool, force_masters: bool) -> list[cascade.Deletion]:
-        plan = cascade.plan_delete(
+        return delete(
             self.connection,
-            self.full_table_name,
-            self._own_condition(),
+            self.spec,
+            self.relation,
+            ask=safemode,
+            transaction=transaction,
+            force_parts=force_parts,
             force_masters=force_masters,
         )
-        if not force_parts:
-            cascade.check_parts(self.connection, plan)
-        return plan
-
-    def _own_condition(self) -> algebra.Condition:
-        """Say which rows are selected, in terms of the attributes of the table alone.
-
-        Where the restriction depends on other tables or on positions, the rows are named by their
-        keys: their children are deleted before them, which would change what it means.
-        """
-        conditions = []
-        relation = self.relation
-        while isinstance(relation, algebra.Restriction):
-            conditions.append(relation.condition)
-            relation = relation.source
-        if not isinstance(relation, algebra.Stored) or any(
-            map(algebra.refers_to_relations, conditions)
-        ):
-            return cascade.key_condition(self.connection, self.spec, self.relation)
-        return algebra.AllOf(tuple(reversed(conditions)))
 
     def delete_quick(self, get_count: bool = False) -> int | None:
         """Delete the entities without asking and without what depends on them.
@@ -653,7 +486,9 @@ class Table(QueryExpression):
         IntegrityError
             When other tables refer to them; nothing is deleted.
         """
-        count = cascade.delete_rows(self.connection, self.spec, self._own_condition())
+        count = delete_rows(
+            self.connection, self.spec, own_condition(self.connection, self.spec, self.relation)
+        )
         return count if get_count else None
 
     # -- drop -----------------------------------------------------------------------------------
@@ -677,12 +512,7 @@ class Table(QueryExpression):
         self._drop(allow_parts=False)
 
     def _drop(self, *, allow_parts: bool) -> None:
-        self._check_droppable()
-        names = plan_drop(self.connection, self.full_table_name, allow_parts=allow_parts)
-        if config["safemode"] and not confirm_drop(self.connection, "About to drop:", names):
-            return
-        tables = self.connection.dependencies.load(force=False).tables
-        execute_drop(self.connection, [tables[name].name for name in reversed(names)])
+        drop(self.connection, self.name, allow_parts=allow_parts, ask=config["safemode"])
 
     def drop_quick(self) -> None:
         """Drop the table without asking and without what depends on it.
@@ -692,19 +522,7 @@ class Table(QueryExpression):
         IntegrityError
             When other tables refer to it.
         """
-        self._check_droppable()
-        children = [e.child for e in self.connection.dependencies.load().edges_out(self.name.full)]
-        others = sorted(set(children) - {self.name.full})
-        if others:
-            raise IntegrityError(
-                f"Table {self.name} cannot be dropped while {', '.join(others)} refer to it"
-            )
-        execute_drop(self.connection, [self.name])
-
-    def _check_droppable(self) -> None:
-        check_outside(self.connection, f"Table {self.name}")
-        if not self.is_declared:
-            raise MissingTableError(f"Table {self.name} is not declared: nothing to drop")
+        drop_alone(self.connection, self.name)
 
 
 class FreeTable(Table):

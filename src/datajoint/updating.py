@@ -1,0 +1,58 @@
+"""Updates of single entities: manual 7.4."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .connection import Connection
+from .declare import TableSpec
+from .errors import DataJointError, DuplicateError, IntegrityError
+from .insertion import RowEncoder
+from .refusals import explain_missing_parent
+from .sql import algebra
+from .sql.select import Writer
+from .sql.statements import update
+
+
+def update_one(connection: Connection, spec: TableSpec, row: Mapping[str, Any]) -> None:
+    """Update the entity whose primary key a row has by the other values of the row.
+
+    Raises
+    ------
+    DataJointError
+        When the primary key is incomplete, no such entity exists, or a value is refused.
+    """
+    heading = spec.heading
+    missing = [name for name in heading.primary_key if row.get(name) is None]
+    if missing:
+        raise DataJointError(
+            f"`update1` of {spec.name} needs the whole primary key; missing: {', '.join(missing)}"
+        )
+    for name in row:
+        if name not in heading:
+            raise heading.unknown(str(name), f" of {spec.name}")
+    encoder = RowEncoder(spec, connection.dialect, False)
+    key = {name: encoder.encode_value(name, row[name]) for name in heading.primary_key}
+    values = {n: encoder.encode_value(n, v) for n, v in row.items() if n not in key}
+    condition = algebra.AllOf(
+        tuple(algebra.Equal(n, heading.types[n], value) for n, value in key.items())
+    )
+    entity = algebra.Restriction(spec.relation, condition)
+    if not connection.rows(Writer(connection.dialect).exists(entity))[0][0]:
+        raise DataJointError(
+            f"`update1`: {spec.name} has no entity with "
+            + ", ".join(f"{name} = {row[name]!r}" for name in heading.primary_key)
+        )
+    if not values:
+        return
+    table = connection.dialect.table(spec.name.schema, spec.name.table)
+    try:
+        with connection.requiring("UPDATE", "update", spec.name):
+            connection.execute(update(connection.dialect, table, values, condition))
+    except IntegrityError as error:
+        # A foreign key can share attributes with the primary key.
+        chunk = [(tuple(key | values), tuple((key | values).values()))]
+        raise explain_missing_parent(connection, spec, chunk, error, "update") from error.__cause__
+    except DuplicateError as error:
+        raise DuplicateError(f"Cannot update {spec.name}", *error.args) from error.__cause__
