@@ -6,6 +6,7 @@ Manual chapters 5 and 7.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from .altering import Plan, confirm_alter, execute_alter, plan_alter
 from .attribute_adapter import adapt, adapter_in, require
 from .cascade import delete_rows, own_condition
-from .condition import as_expression
+from .condition import Top, as_expression
 from .connection import Connection
 from .declare import TableName, TableSpec, resolve, with_timestamp
 from .deleting import delete
@@ -25,7 +26,7 @@ from .expression import QueryExpression
 from .external import declare_stores
 from .grammar import Reference, parse_definition
 from .heading import Heading
-from .inserting import insert, insert_query
+from .inserting import CHUNK, insert, insert_query
 from .logging import logger
 from .references import Context, adapted_spec, class_names, find_table
 from .service import log_event
@@ -34,6 +35,7 @@ from .sql.algebra import Relation
 from .types import Adapted
 from .updating import update_one
 from .utils import split_full_table_name
+from .validation import Validation, validate
 
 
 class Table(QueryExpression):
@@ -86,6 +88,10 @@ class Table(QueryExpression):
     def full_table_name(self) -> str:
         """`` `schema`.`table` ``."""
         return self.name.full
+
+    @property
+    def _quoted(self) -> str:
+        return self.connection.dialect.table(self.name.schema, self.name.table)
 
     @property
     def spec(self) -> TableSpec:
@@ -359,23 +365,31 @@ class Table(QueryExpression):
         skip_duplicates: bool = False,
         ignore_extra_fields: bool = False,
         allow_direct_insert: bool | None = None,
+        *,
+        chunk_size: int = CHUNK,
+        progress: bool = False,
     ) -> None:
         """Insert entities, all of them or none.
 
         Parameters
         ----------
         rows
-            An iterable of mappings, records or sequences; a structured array; a data frame; the
-            ``pathlib.Path`` of a CSV file with a header; or a query, whose result is inserted
-            without leaving the database.
+            An iterable of mappings, records or sequences; a structured array; a data frame of
+            pandas or polars, or a table of Arrow; the ``pathlib.Path`` of a CSV file with a
+            header; or a query, whose result is inserted without leaving the database.
         replace : bool
-            Replace entities whose primary keys exist.
+            Replace entities whose primary keys exist; what refers to them stays.
         skip_duplicates : bool
             Pass over entities whose primary keys exist.
         ignore_extra_fields : bool
             Pass over fields that are no attributes instead of refusing them.
         allow_direct_insert : bool, optional
             Allow inserts into an auto-populated table outside of its ``make``.
+        chunk_size : int
+            How many rows are taken from ``rows`` and sent at once; no more are held. Without
+            effect on the insert of a query.
+        progress : bool
+            Whether to show a progress bar; without effect on the insert of a query.
 
         Raises
         ------
@@ -391,14 +405,46 @@ class Table(QueryExpression):
                 f"Entities are inserted into the auto-populated table {self.name} by its `make` "
                 "when it is populated. To insert them directly, set allow_direct_insert=True"
             )
-        if replace and skip_duplicates:
-            raise DataJointError("`replace` and `skip_duplicates` exclude each other")
-        mode = "replace" if replace else "skip" if skip_duplicates else "insert"
+        mode = _mode(replace, skip_duplicates, chunk_size)
         rows = as_expression(rows)
         if isinstance(rows, QueryExpression):
             insert_query(self.connection, self.spec, rows, mode, ignore_extra_fields)
-        else:
-            insert(self.connection, self.spec, rows, mode, ignore_extra_fields)
+            return
+        insert(self.connection, self.spec, rows, mode, ignore_extra_fields, chunk_size, progress)
+
+    def validate(
+        self,
+        rows: Any,
+        ignore_extra_fields: bool = False,
+        *,
+        replace: bool = False,
+        skip_duplicates: bool = False,
+        chunk_size: int = CHUNK,
+    ) -> Validation:
+        """Find all that :meth:`insert` would refuse of some rows, without inserting any.
+
+        Every attribute of every row is checked; then, for rows whose values are right, whether
+        keys are given twice or exist, and whether the parents exist. Whether a path into a
+        document is unique, only the insert itself finds out.
+
+        Parameters
+        ----------
+        rows, ignore_extra_fields, replace, skip_duplicates, chunk_size
+            As for :meth:`insert`; a query is fetched.
+
+        Returns
+        -------
+        Validation
+            True when the insert can be expected to succeed. ``errors`` tells the row, the
+            attributes, the value and the reason of each error; as a text, it is a summary.
+
+        Notes
+        -----
+        Manual 7.2.
+        """
+        mode = _mode(replace, skip_duplicates, chunk_size)
+        rows = as_expression(rows)
+        return validate(self.connection, self.spec, rows, mode, ignore_extra_fields, chunk_size)
 
     # -- update ---------------------------------------------------------------------------------
 
@@ -424,6 +470,42 @@ class Table(QueryExpression):
         if self._restriction:
             raise DataJointError("`update1` cannot be applied to a restricted table")
         update_one(self.connection, self.spec, row)
+
+    def _update(self, attribute: str, value: Any = None) -> None:
+        """Update an attribute of the only entity; deprecated, kept for existing code.
+
+        Parameters
+        ----------
+        attribute : str
+            A secondary attribute.
+        value : optional
+            None resets to the default.
+
+        Raises
+        ------
+        DataJointError
+            When the restricted table has another number of entities than one.
+        """
+        warnings.warn(
+            "`_update` is deprecated: use `update1`, with the primary key and the new value",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        heading = self.heading
+        if attribute not in heading:
+            raise heading.unknown(attribute, f" of {self.name}")
+        if heading[attribute].in_key:
+            raise DataJointError(
+                f"Attribute `{attribute}` of {self.name} is in the primary key, which cannot be "
+                "updated: insert another entity, and delete this one"
+            )
+        keys = (self & Top(2)).fetch("KEY")
+        if len(keys) != 1:
+            raise DataJointError(
+                f"`_update` needs a restricted table with exactly one entity; {self.name} has "
+                f"{len(self)} here"
+            )
+        update_one(self.connection, self.spec, {**keys[0], attribute: value})
 
     # -- delete ---------------------------------------------------------------------------------
 
@@ -523,6 +605,15 @@ class Table(QueryExpression):
             When other tables refer to it.
         """
         drop_alone(self.connection, self.name)
+
+
+def _mode(replace: bool, skip_duplicates: bool, chunk_size: Any) -> str:
+    """Check the options of an insert, and say what happens when the primary key exists."""
+    if replace and skip_duplicates:
+        raise DataJointError("`replace` and `skip_duplicates` exclude each other")
+    if not isinstance(chunk_size, int) or chunk_size < 1:
+        raise DataJointError(f"`chunk_size` is a number of rows, from 1, not {chunk_size!r}")
+    return "replace" if replace else "skip" if skip_duplicates else "insert"
 
 
 class FreeTable(Table):

@@ -9,8 +9,9 @@ from .connection import Connection
 from .declare import TableSpec
 from .errors import DataJointError, DuplicateError, IntegrityError
 from .insertion import RowEncoder
-from .refusals import explain_missing_parent
+from .refusals import explain
 from .sql import algebra
+from .sql.algebra import Condition
 from .sql.select import Writer
 from .sql.statements import update
 
@@ -38,8 +39,8 @@ def update_one(connection: Connection, spec: TableSpec, row: Mapping[str, Any]) 
     condition = algebra.AllOf(
         tuple(algebra.Equal(n, heading.types[n], value) for n, value in key.items())
     )
-    entity = algebra.Restriction(spec.relation, condition)
-    if not connection.rows(Writer(connection.dialect).exists(entity))[0][0]:
+    stored = _stored(connection, spec, condition)
+    if stored is None:
         raise DataJointError(
             f"`update1`: {spec.name} has no entity with "
             + ", ".join(f"{name} = {row[name]!r}" for name in heading.primary_key)
@@ -50,9 +51,19 @@ def update_one(connection: Connection, spec: TableSpec, row: Mapping[str, Any]) 
     try:
         with connection.requiring("UPDATE", "update", spec.name):
             connection.execute(update(connection.dialect, table, values, condition))
-    except IntegrityError as error:
-        # A foreign key can share attributes with the primary key.
-        chunk = [(tuple(key | values), tuple((key | values).values()))]
-        raise explain_missing_parent(connection, spec, chunk, error, "update") from error.__cause__
-    except DuplicateError as error:
-        raise DuplicateError(f"Cannot update {spec.name}", *error.args) from error.__cause__
+    except (DuplicateError, IntegrityError) as error:
+        updated = stored | values
+        rows = [(None, (tuple(updated), tuple(updated.values())))]
+        raise explain(connection, spec, rows, error, "replace", "update") from error.__cause__
+
+
+def _stored(connection: Connection, spec: TableSpec, condition: Condition) -> dict[str, Any] | None:
+    """Fetch the entity that is updated, as far as it is part of keys; None if there is none."""
+    names = dict.fromkeys(spec.heading.stored_key)
+    for index in spec.heading.secondary_indexes:
+        names |= {name: None for name in index.attributes if name in spec.heading}
+    for foreign_key in spec.foreign_keys:
+        names |= dict.fromkeys(foreign_key.child_attributes)
+    entity = algebra.Restriction(spec.relation, condition)
+    rows = connection.rows(Writer(connection.dialect).select(entity, names))
+    return dict(zip(names, rows[0], strict=True)) if rows else None

@@ -26,7 +26,7 @@ _INSTANCE_MEMBERS = frozenset(
     name
     for class_ in (QueryExpression, Table, AutoPopulate)
     for name in vars(class_)
-    if not name.startswith("_") or name == "_repr_html_"
+    if not name.startswith("_") or name in ("_repr_html_", "_update")
 ) - {"definition", "database", "declaration_context", "key_source", "make"}
 
 

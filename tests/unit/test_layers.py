@@ -83,6 +83,7 @@ LAYERS = [
     "insertion",
     "refusals",
     "inserting",
+    "validation",
     "updating",
     "service",
     "external",

@@ -7,17 +7,17 @@ import decimal
 import json
 import struct
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from ..types import AttributeType, Blob, Enum, Float, Integer, String
-from .dialect import Dialect, Storage
+from .dialect import Dialect, Storage, on_conflict_replace, on_conflict_skip
 from .postgresql_assign import assigned
 from .postgresql_fragments import translate
 from .postgresql_json import json_equals, json_value
 from .postgresql_values import KINDS, TEXT_COLLATION, leading_number, read_duration, read_moment
-from .text import SQL, Param, join, literal
+from .text import SQL, Param, folded, join, literal
 
 # -- types ----------------------------------------------------------------------------------------
 
@@ -184,18 +184,6 @@ def _null(type_: AttributeType | None) -> str:
     return f"CAST(NULL AS {declaration}){collate}{collation}"
 
 
-def _replace(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
-    """Give every other attribute its value in the rejected row, given or default."""
-    if not rest:
-        return _skip(table, key, rest)
-    assignments = ", ".join(f"{name} = EXCLUDED.{name}" for name in rest)
-    return f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {assignments}"
-
-
-def _skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
-    return f" ON CONFLICT ({', '.join(key)}) DO NOTHING"
-
-
 DIALECT = Dialect(
     quote_mark='"',
     placeholder="%s",
@@ -203,14 +191,15 @@ DIALECT = Dialect(
     translate=translate,
     storage=STORAGE,
     encode_literal=_encode_literal,
+    folded=folded,
     key_set=_key_set,
     json_value=json_value,
     json_equals=json_equals,
     computed=_computed,
     inserts={
         "insert": ("INSERT INTO", lambda table, key, rest: ""),
-        "replace": ("INSERT INTO", _replace),
-        "skip": ("INSERT INTO", _skip),
+        "replace": ("INSERT INTO", on_conflict_replace),
+        "skip": ("INSERT INTO", on_conflict_skip),
     },
     null=_null,
     assigned=partial(assigned, storage=STORAGE),
