@@ -5,17 +5,12 @@ Manual 7.3.
 
 from __future__ import annotations
 
-from .cascade import (
-    Deletion,
-    check_parts,
-    execute_delete,
-    own_condition,
-    plan_delete,
-    plan_text,
-)
+from contextlib import nullcontext
+
+from .cascade import Deletion, execute_delete, own_condition, plan_delete, plan_text
 from .connection import Connection
 from .declare import TableSpec
-from .errors import DataJointError
+from .errors import ConflictError
 from .logging import logger
 from .sql.algebra import Relation
 from .utils import user_choice
@@ -30,7 +25,8 @@ def delete(
     transaction: bool,
     force_parts: bool,
     force_masters: bool,
-) -> int:
+    dry_run: bool = False,
+) -> int | dict[str, int]:
     """Delete entities and all that depend on them, after showing what that is.
 
     Parameters
@@ -48,11 +44,14 @@ def delete(
         Allow to delete parts without their masters.
     force_masters : bool
         Delete the masters of deleted parts too.
+    dry_run : bool
+        Whether to tell only what would be deleted.
 
     Returns
     -------
-    int
-        How many entities of the table itself were deleted; 0 when the user declined.
+    int or dict
+        How many entities of the table itself were deleted; 0 when the user declined. In a dry run,
+        full table name → number of rows, parents first.
 
     Raises
     ------
@@ -61,39 +60,51 @@ def delete(
     """
 
     def make_plan() -> list[Deletion]:
-        condition = own_condition(connection, spec, relation)
-        plan = plan_delete(connection, spec.name.full, condition, force_masters=force_masters)
-        if not force_parts:
-            check_parts(connection, plan)
-        return plan
+        return plan_delete(
+            connection,
+            spec.name.full,
+            own_condition(connection, spec, relation),
+            force_parts=force_parts,
+            force_masters=force_masters,
+        )
 
+    if dry_run:
+        return {deletion.table: deletion.count for deletion in make_plan()}
+    own_transaction = connection.atomic if transaction else nullcontext
+    if not ask:
+        with own_transaction():
+            return _execute(connection, spec, make_plan(), all_or_nothing=transaction)
     plan = make_plan()
-    count = next(deletion.count for deletion in plan if deletion.table == spec.name.full)
-    if not any(deletion.count for deletion in plan):
-        logger.info("Nothing to delete from %s", spec.name)
+    if any(deletion.count for deletion in plan) and not _confirmed(plan):
         return 0
-    if ask and not _confirmed(plan):
-        return 0
-    if not transaction:
-        execute_delete(connection, plan)
-        return count
-    with connection.atomic():
-        if [(d.table, d.count) for d in make_plan()] != [(d.table, d.count) for d in plan]:
-            raise DataJointError(
-                "The data were changed by others meanwhile; nothing was deleted. "
-                "Please look again and repeat the delete"
-            )
-        execute_delete(connection, plan)
-    for deletion in plan:
-        logger.debug("Deleted %d rows of %s", deletion.count, deletion.table)
-    if ask:
+    with own_transaction():
+        count = _execute(connection, spec, plan, all_or_nothing=transaction)
+    if any(deletion.count for deletion in plan):
         print("Deleted.")
     return count
 
 
+def _execute(
+    connection: Connection, spec: TableSpec, plan: list[Deletion], *, all_or_nothing: bool
+) -> int:
+    """Delete what is planned, and count what is deleted of the table itself."""
+    if not any(deletion.count for deletion in plan):
+        logger.info("Nothing to delete from %s", spec.name)
+        return 0
+    done = execute_delete(connection, plan)
+    if all_or_nothing and done != plan:
+        raise ConflictError(
+            "The data were changed by others meanwhile; nothing was deleted. "
+            "Please look again and repeat the delete"
+        )
+    for deletion in done:
+        logger.debug("Deleted %d rows of %s", deletion.count, deletion.table)
+    return next(deletion.count for deletion in done if deletion.table == spec.name.full)
+
+
 def _confirmed(plan: list[Deletion]) -> bool:
     """Show a plan, and ask whether to go on."""
-    print(plan_text("About to delete:", [(deletion.table, deletion.count) for deletion in plan]))
+    print(plan_text("About to delete:", [(d.table, d.count, d.note) for d in plan]))
     if user_choice("Proceed?", default="no") == "yes":
         return True
     print("Nothing was deleted.")

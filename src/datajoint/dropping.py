@@ -85,7 +85,7 @@ def plan_drop_schema(connection: Connection, schema: str) -> list[str]:
 def confirm_drop(connection: Connection, title: str, names: Iterable[str]) -> bool:
     """Show the tables that are to be dropped, with their numbers of rows, and ask."""
     tables = connection.dependencies.load(force=False).tables
-    print(plan_text(title, [(name, count_rows(connection, tables[name])) for name in names]))
+    print(plan_text(title, [(name, count_rows(connection, tables[name]), "") for name in names]))
     if user_choice("Proceed?", default="no") == "yes":
         return True
     print("Nothing was dropped.")

@@ -515,7 +515,9 @@ class Table(QueryExpression):
         safemode: bool | None = None,
         force_parts: bool = False,
         force_masters: bool = False,
-    ) -> int:
+        *,
+        dry_run: bool = False,
+    ) -> int | dict[str, int]:
         """Delete the entities and all that depend on them, after showing what that is.
 
         Parameters
@@ -528,11 +530,14 @@ class Table(QueryExpression):
             Allow to delete parts without their masters.
         force_masters : bool
             Delete the masters of deleted parts too.
+        dry_run : bool
+            Tell only what would be deleted: nothing is asked or changed.
 
         Returns
         -------
-        int
-            How many entities of this table were deleted; 0 when the user declined.
+        int or dict
+            How many entities of this table were deleted; 0 when the user declined. In a dry run,
+            the number of entities of each table, by full table name, parents first.
 
         Raises
         ------
@@ -553,6 +558,7 @@ class Table(QueryExpression):
             transaction=transaction,
             force_parts=force_parts,
             force_masters=force_masters,
+            dry_run=dry_run,
         )
 
     def delete_quick(self, get_count: bool = False) -> int | None:

@@ -185,7 +185,9 @@ class Part(UserTable):
                 "to its definition"
             )
 
-    def delete(self, force: bool = False, **kwargs: Any) -> int:  # type: ignore[override]
+    def delete(  # type: ignore[override]
+        self, force: bool = False, **kwargs: Any
+    ) -> int | dict[str, int]:
         """Delete parts without their masters, which needs ``force=True`` (manual 7.3.2).
 
         Raises

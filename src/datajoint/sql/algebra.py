@@ -112,13 +112,15 @@ def attributes_of(condition: Condition) -> frozenset[str]:
     return frozenset()
 
 
-def refers_to_relations(condition: Condition) -> bool:
-    """Tell whether a condition depends on the contents of any relation."""
+def is_lasting(condition: Condition) -> bool:
+    """Tell whether a condition depends on the entity only: on no relation, time or chance."""
     if isinstance(condition, (AllOf, AnyOf)):
-        return any(map(refers_to_relations, condition.conditions))
+        return all(map(is_lasting, condition.conditions))
     if isinstance(condition, Negation):
-        return refers_to_relations(condition.condition)
-    return isinstance(condition, Matching)
+        return is_lasting(condition.condition)
+    if isinstance(condition, Written):
+        return condition.fragment.lasting
+    return not isinstance(condition, Matching)
 
 
 # -- relations ------------------------------------------------------------------------------------

@@ -122,6 +122,11 @@ class Writer:
             statement = self._nest(statement, [])
         return SQL("SELECT COUNT(*)", self._body(statement))
 
+    def counts(self, relations: Iterable[Relation]) -> SQL:
+        """Count the entities of several relations, in one row."""
+        counts = (parenthesized(self.count(relation)) for relation in relations)
+        return SQL("SELECT ", join(", ", counts))
+
     def exists(self, relation: Relation) -> SQL:
         """Tell whether a relation has any entity: 1 or 0."""
         return SQL("SELECT ", self._exists(self._visit(relation, frozenset())))
@@ -399,6 +404,8 @@ class Writer:
 
     @_condition.register
     def _(self, condition: algebra.OneOf, attribute: Attributes) -> SQL:
+        if not condition.rows:
+            return SQL("FALSE")
         values = self.dialect.key_set(list(condition.rows), len(condition.attributes))
         return SQL(self._row(condition.attributes, attribute), " IN (", values, ")")
 
