@@ -16,6 +16,7 @@ import pytest
 
 import datajoint as dj
 from datajoint.errors import (
+    ConflictError,
     DataJointError,
     DuplicateError,
     IntegrityError,
@@ -1194,6 +1195,44 @@ class TestUpdate1:
             lab.Item.update1(row)
         assert self.item(lab) == {"a": 1, "x": 1.5, "n": 3, "s": "abc"}
 
+    def test_an_unknown_attribute_is_suggested(self, lab):
+        with pytest.raises(UnknownAttributeError, match="did you mean `n`"):
+            lab.Item.update1({"a": 1, "nn": 3})
+
+    def test_a_unique_index(self, lab):
+        lab.Code.insert([(1, 1, 0), (2, 2, 0)])
+        with pytest.raises(DuplicateError, match=r"Cannot update .*v = 2 exists already"):
+            lab.Code.update1({"id": 1, "v": 2})
+        lab.Code.update1({"id": 1, "v": 1})
+        assert sorted(lab.Code.fetch("v").tolist()) == [1, 2]
+
+    def test_the_old_way(self, lab):
+        lab.Item.delete_quick()
+        lab.Item.insert([(1, 0.5, 3, "abc"), (2, 1.5, 4, "x")])
+        item = lab.Item & "a = 1"
+        with pytest.warns(DeprecationWarning, match="use `update1`"):
+            item._update("x", 2.5)
+        with pytest.warns(DeprecationWarning, match="use `update1`"):
+            item._update("n")
+        with pytest.warns(DeprecationWarning, match="use `update1`"):
+            item._update("s", None)
+        expected = [(1, 2.5, None, "dd"), (2, 1.5, 4, "x")]
+        assert_rows(lab.Item(), [dict(zip("axns", row)) for row in expected])
+        for query, attribute, reason in (
+            (lab.Item(), "x", "exactly one entity; .* has 2"),
+            (lab.Item, "x", "exactly one entity; .* has 2"),
+            (lab.Item & "a = 9", "x", "exactly one entity; .* has 0"),
+            (item, "a", "is in the primary key"),
+            (item, "nn", "did you mean `n`"),
+            (item, "x", "no default"),
+        ):
+            with (
+                pytest.warns(DeprecationWarning, match="use `update1`"),
+                pytest.raises(DataJointError, match=reason),
+            ):
+                query._update(attribute, None)
+        assert_rows(lab.Item(), [dict(zip("axns", row)) for row in expected])
+
     def test_restricted_table(self, lab):
         with pytest.raises(DataJointError, match="restricted"):
             (lab.Item & "a = 1").update1({"a": 1, "x": 3})
@@ -1457,6 +1496,81 @@ class TestDelete:
         assert diamond.Bottom.delete_quick() is None
         assert len(diamond.Bottom()) == 0
 
+    @pytest.mark.parametrize(
+        "condition", ["rand() < 0.5", "top <= 2 and rand() >= 0", "top = 1 or now() < '1999-01-01'"]
+    )
+    def test_conditions_that_change_are_evaluated_once(self, diamond, condition):
+        before = len(diamond.Top())
+        count = (diamond.Top & condition).delete()
+        assert len(diamond.Top()) == before - count
+        left = set(diamond.Top.fetch("top").tolist())
+        assert set(diamond.Left.fetch("top").tolist()) == left
+        assert len(diamond.Left()) == 2 * len(left)
+
+    def test_subquery_of_what_goes_first(self, diamond):
+        name = diamond.Bottom.connection.dialect.table(
+            diamond.Bottom.database, diamond.Bottom().table_name
+        )
+        try:
+            query = diamond.Top & f"top in (select top from {name})"
+        except DataJointError:
+            return  # where such conditions are not taken
+        assert query.delete() == 2
+        assert diamond.counts() == (1, 2, 0, 0, 2)
+
+    def test_dry_run(self, diamond, connection, connect):
+        name = diamond.Top.full_table_name.replace("`top`", "`{}`").format
+        counts = (diamond.Top & "top = 1").delete(dry_run=True)
+        assert counts == {
+            name("top"): 1,
+            name("left"): 2,
+            name("right"): 2,
+            name("bottom"): 4,
+            name("renamed"): 2,
+        }
+        assert next(iter(counts)) == name("top")
+        assert list(counts).index(name("bottom")) > list(counts).index(name("left"))
+        assert diamond.counts() == (3, 6, 4, 8, 5)
+        assert not connection.in_transaction
+        assert (diamond.Top & "top = 99").delete(dry_run=True) == {name("top"): 0}
+        other = connect()  # no lock is held
+        dj.FreeTable(other, name("bottom")).insert1((1, 1, 1, 7))
+        with connection.transaction:
+            (diamond.Top & "top = 1").delete()
+            assert (diamond.Top & "top > 0").delete(dry_run=True)[name("top")] == 2
+            connection.cancel_transaction()
+            connection.start_transaction()
+        assert diamond.counts() == (3, 6, 4, 9, 5)
+
+    def test_rows_that_refer_to_others_in_several_ways(self, schema):
+        @schema
+        class Node(dj.Manual):
+            definition = """
+            node : int
+            ---
+            -> [nullable] Node.proj(left_node='node')
+            -> [nullable] Node.proj(right_node='node')
+            """
+
+        rows = [(1, None, None), (2, 1, None), (3, None, 2), (4, 3, None), (5, None, None)]
+        Node.insert([*rows, (6, 5, 4), (7, 5, None)])
+        assert (Node & "node = 2").delete(dry_run=True) == {Node.full_table_name: 4}
+        assert (Node & "node = 2").delete() == 4
+        assert sorted(Node.fetch("node").tolist()) == [1, 5, 7]
+        assert (Node & []).delete() == 0
+
+    def test_changes_of_others_after_the_plan_was_shown(self, diamond, connect, monkeypatch):
+        other = dj.FreeTable(connect(), diamond.Bottom.full_table_name)
+
+        def answer(prompt=""):
+            other.insert1((1, 1, 1, 7))
+            return "yes"
+
+        monkeypatch.setattr("builtins.input", answer)
+        with pytest.raises(ConflictError, match="changed by others"):
+            (diamond.Top & "top = 1").delete(safemode=True)
+        assert diamond.counts() == (3, 6, 4, 9, 5)
+
     def test_inside_a_transaction(self, diamond, connection):
         with pytest.raises(RuntimeError), connection.transaction:
             (diamond.Top & "top = 1").delete()
@@ -1557,6 +1671,63 @@ class TestParts:
         query = parts.Master.Piece & "master_id = 1 and piece = 1"
         query.delete(force_masters=True)
         assert parts.counts() == (3, 1, 2, 1, 1)
+
+    def test_dry_run(self, parts):
+        name = parts.Master.full_table_name.replace("`master`", "`{}`").format
+        query = parts.Source & "source = 2"
+        with pytest.raises(DataJointError, match="force_masters=True"):
+            query.delete(dry_run=True)
+        with pytest.raises(DataJointError, match="force=True"):
+            parts.Master.Piece.delete(dry_run=True)
+        assert query.delete(dry_run=True, force_parts=True) == {
+            name("source"): 1,
+            name("master__piece"): 1,
+            name("user"): 1,
+        }
+        assert query.delete(dry_run=True, force_masters=True) == {
+            name("source"): 1,
+            name("master"): 1,
+            name("master__piece"): 2,
+            name("master__detail"): 1,
+            name("user"): 1,
+        }
+        piece = parts.Master.Piece & "master_id = 1 and piece = 2"
+        assert piece.delete(dry_run=True, force=True) == {
+            name("master__piece"): 1,
+            name("user"): 1,
+        }
+        assert parts.counts() == (3, 2, 4, 3, 2)
+
+    @pytest.mark.parametrize(
+        ("options", "notes"),
+        [
+            (
+                {"force_masters": True},
+                {
+                    "source": "1 row",
+                    "master": "2 rows, 2 as masters of deleted parts",
+                    "master__piece": "4 rows, with their masters",
+                    "master__detail": "3 rows, with their masters",
+                    "user": "2 rows",
+                },
+            ),
+            (
+                {"force_parts": True},
+                {
+                    "source": "1 row",
+                    "master__piece": "2 rows, 2 without their masters",
+                    "master__detail": "3 rows, 3 without their masters",
+                },
+            ),
+        ],
+    )
+    def test_the_plan_tells_of_masters(self, parts, answers, capsys, options, notes):
+        answers.replies = ["no"]
+        assert (parts.Source & "source = 1").delete(safemode=True, **options) == 0
+        lines = capsys.readouterr().out.splitlines()[1:-1]
+        shown = {line.split("`")[3]: " ".join(line.split("`")[4].split()) for line in lines}
+        assert shown == notes
+        assert parts.counts() == (3, 2, 4, 3, 2)
 
     def test_drop_of_a_part_is_refused(self, parts):
         with pytest.raises(DataJointError, match="force=True"):
