@@ -1207,7 +1207,7 @@ class TestUpdate1:
         assert sorted(lab.Code.fetch("v").tolist()) == [1, 2]
 
     def test_the_old_way(self, lab):
-        lab.Item.delete_quick()
+        lab.Item.delete()
         lab.Item.insert([(1, 0.5, 3, "abc"), (2, 1.5, 4, "x")])
         item = lab.Item & "a = 1"
         with pytest.warns(DeprecationWarning, match="use `update1`"):
