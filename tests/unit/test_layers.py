@@ -89,6 +89,7 @@ LAYERS = [
     "external",
     "cascade",
     "deleting",
+    "changes",
     "dropping",
     "altering",
     "table",
