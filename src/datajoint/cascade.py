@@ -5,9 +5,9 @@ Manual 7.3.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -25,24 +25,81 @@ from .utils import get_master
 
 @dataclass(frozen=True)
 class Deletion:
-    """The rows of one table that are deleted."""
+    """The rows of one table that are deleted.
+
+    Attributes
+    ----------
+    table : str
+        Full table name.
+    condition : Condition
+    count : int
+    masters : int
+        How many of them are deleted because parts of them are.
+    orphans : int
+        How many of them are parts whose masters stay.
+    """
 
     table: str
     condition: Condition
     count: int
+    masters: int = 0
+    orphans: int = 0
+
+    @property
+    def note(self) -> str:
+        """What there is to know about masters and parts, for the plan that is shown."""
+        notes = []
+        if self.masters:
+            notes.append(f"{self.masters} as master{'s'[: self.masters != 1]} of deleted parts")
+        if self.orphans:
+            notes.append(f"{self.orphans} without their masters")
+        elif get_master(self.table):
+            notes.append("with their masters")
+        return ", ".join(notes)
 
 
 def key_condition(connection: Connection, spec: TableSpec, relation: Relation) -> Condition:
     """Name the entities of a relation by their primary keys, as they are now."""
-    key = tuple(spec.heading.primary_key)
-    rows = tuple(connection.rows(Writer(connection.dialect).select(relation, key)))
-    if not key:
-        return algebra.Constant(bool(rows))
-    return algebra.OneOf(key, rows)
+    return _keys(spec, _fetch_keys(connection, spec, relation))
+
+
+def _fetch_keys(
+    connection: Connection, spec: TableSpec, relation: Relation
+) -> list[tuple[Any, ...]]:
+    key = spec.heading.primary_key
+    return connection.rows(Writer(connection.dialect).select(relation, key))
+
+
+def own_condition(connection: Connection, spec: TableSpec, relation: Relation) -> Condition:
+    """Say which rows of a table are selected, in terms of the attributes of the table alone.
+
+    Where the restriction depends on other tables, on positions, on chance or on time, the rows are
+    named by their keys: it is evaluated several times, and their children are deleted before them.
+
+    Parameters
+    ----------
+    connection : Connection
+    spec : TableSpec
+    relation : Relation
+        The table, restricted.
+    """
+    conditions = []
+    source = relation
+    while isinstance(source, algebra.Restriction):
+        conditions.append(source.condition)
+        source = source.source
+    if not isinstance(source, algebra.Stored) or not all(map(algebra.is_lasting, conditions)):
+        return key_condition(connection, spec, relation)
+    return algebra.AllOf(tuple(reversed(conditions)))
 
 
 def plan_delete(
-    connection: Connection, table: str, condition: Condition, *, force_masters: bool = False
+    connection: Connection,
+    table: str,
+    condition: Condition,
+    *,
+    force_parts: bool = False,
+    force_masters: bool = False,
 ) -> list[Deletion]:
     """Plan the delete of some rows of a table and of all that depend on them.
 
@@ -54,6 +111,8 @@ def plan_delete(
     condition : Condition
         Which rows; it must not depend on the contents of any table, lest it change its meaning
         as the delete goes on.
+    force_parts : bool
+        Whether parts are deleted without their masters.
     force_masters : bool
         Whether the masters of deleted parts are deleted too, with all their parts.
 
@@ -61,41 +120,94 @@ def plan_delete(
     -------
     list of Deletion
         Parents first; tables of which nothing is deleted are left out, except the first.
+
+    Raises
+    ------
+    DataJointError
+        When parts would be deleted without their masters; names the part and the masters.
     """
     graph = connection.dependencies.load()
-    seeds = {table: [condition]}
+    taken: dict[str, set[tuple[Any, ...]]] = {}
     while True:
-        plan = _spread(connection, graph, seeds)
-        masters = _masters_of_orphans(connection, graph, plan) if force_masters else {}
-        if not masters:
-            return plan
-        for master, keys in masters.items():
-            seeds.setdefault(master, []).append(keys)
+        plan = _spread(connection, graph, table, condition, taken)
+        orphans = _orphans(graph, plan)
+        counts = dict(zip(orphans, _counts(connection, orphans.values()), strict=True))
+        before = sum(map(len, taken.values()))
+        if force_masters:
+            for part in (part for part, count in counts.items() if count):
+                keys = _masters(connection, graph, part, orphans[part])
+                taken.setdefault(get_master(part), set()).update(keys)
+        if sum(map(len, taken.values())) == before:
+            break
+    plan = [
+        replace(d, masters=len(taken.get(d.table, ())), orphans=counts.get(d.table, 0))
+        for d in plan
+    ]
+    if not force_parts:
+        _check_parts(plan)
+    return plan
 
 
 def _spread(
-    connection: Connection, graph: Graph, seeds: dict[str, list[Condition]]
+    connection: Connection,
+    graph: Graph,
+    table: str,
+    condition: Condition,
+    masters: Mapping[str, Collection[tuple[Any, ...]]],
 ) -> list[Deletion]:
-    """Follow the foreign keys downstream from some rows of some tables."""
+    """Follow the foreign keys downstream from some rows of a table, and from some masters."""
+    seeds = {name: [_keys(graph.tables[name], rows)] for name, rows in masters.items()}
+    seeds[table] = [condition, *seeds.get(table, [])]
     reached = graph.sorted({name for seed in seeds for name in graph.descendants(seed)})
     affected: dict[str, Deletion] = {}
-    for name in reached:
-        conditions = list(seeds.get(name, []))
-        for edge in graph.edges_in(name):
-            parent = affected.get(edge.parent)
-            if parent is not None and edge.parent != name:
-                conditions.append(_referring(edge, _rows(graph.tables[edge.parent], parent)))
-        if not conditions:
-            continue
-        condition = conditions[0] if len(conditions) == 1 else algebra.AnyOf(tuple(conditions))
-        for edge in graph.edges_in(name):
-            if edge.parent == name:
-                condition = _closure(connection, graph.tables[name], edge, condition)
-        relation = algebra.Restriction(graph.tables[name].relation, condition)
-        ((count,),) = connection.rows(Writer(connection.dialect).count(relation))
-        if count or name in seeds:
-            affected[name] = Deletion(name, condition, count)
+    for level in _levels(graph, reached):
+        selected: dict[str, Condition] = {}
+        for name in level:
+            conditions = list(seeds.get(name, []))
+            for edge in graph.edges_in(name):
+                if edge.parent in affected and edge.parent != name:
+                    rows = _rows(graph.tables[edge.parent], affected[edge.parent])
+                    conditions.append(_referring(edge, rows))
+            if conditions:
+                selected[name] = _closure(connection, graph, name, _any_of(conditions))
+        relations = [_select(graph.tables[name], each) for name, each in selected.items()]
+        for name, count in zip(selected, _counts(connection, relations), strict=True):
+            if count or name == table:
+                affected[name] = Deletion(name, selected[name], count)
     return [affected[name] for name in reached if name in affected]
+
+
+def _levels(graph: Graph, names: Sequence[str]) -> list[list[str]]:
+    """Divide sorted tables so that none refers to another of the same level or of a later one."""
+    depth: dict[str, int] = {}
+    for name in names:
+        parents = {edge.parent for edge in graph.edges_in(name)} & depth.keys()
+        depth[name] = 1 + max((depth[parent] for parent in parents), default=-1)
+    levels: list[list[str]] = [[] for _ in range(1 + max(depth.values()))]
+    for name in names:
+        levels[depth[name]].append(name)
+    return levels
+
+
+def _counts(connection: Connection, relations: Iterable[Relation]) -> tuple[int, ...]:
+    """Count the rows of several relations, by one statement."""
+    listed = list(relations)
+    if not listed:
+        return ()
+    (counts,) = connection.rows(Writer(connection.dialect).counts(listed))
+    return counts
+
+
+def _any_of(conditions: Sequence[Condition]) -> Condition:
+    return conditions[0] if len(conditions) == 1 else algebra.AnyOf(tuple(conditions))
+
+
+def _keys(spec: TableSpec, rows: Collection[tuple[Any, ...]]) -> Condition:
+    """Name entities by their primary keys."""
+    key = tuple(spec.heading.primary_key)
+    if not key:
+        return algebra.Constant(bool(rows))
+    return algebra.OneOf(key, tuple(rows), spec.heading.types_of(key))
 
 
 def _select(spec: TableSpec, condition: Condition) -> Relation:
@@ -112,17 +224,19 @@ def _referring(edge: Edge, parent: Relation) -> Condition:
     return algebra.Matching(projected, edge.foreign_key.child_attributes)
 
 
-def _closure(
-    connection: Connection, spec: TableSpec, edge: Edge, condition: Condition
-) -> Condition:
+def _closure(connection: Connection, graph: Graph, name: str, condition: Condition) -> Condition:
     """Add the rows of a table that refer, directly or not, to some of its own rows."""
-    keys = key_condition(connection, spec, algebra.Restriction(spec.relation, condition))
+    spec = graph.tables[name]
+    edges = [edge for edge in graph.edges_in(name) if edge.parent == name]
+    if not edges:
+        return condition
+    keys = _fetch_keys(connection, spec, _select(spec, condition))
     while True:
-        rows = algebra.Restriction(spec.relation, keys)
-        wider = algebra.AnyOf((keys, _referring(edge, rows)))
-        grown = key_condition(connection, spec, algebra.Restriction(spec.relation, wider))
-        if grown == keys or len(getattr(grown, "rows", ())) == len(getattr(keys, "rows", ())):
-            return keys
+        rows = _select(spec, _keys(spec, keys))
+        wider = _any_of([_keys(spec, keys), *(_referring(edge, rows) for edge in edges)])
+        grown = _fetch_keys(connection, spec, _select(spec, wider))
+        if len(grown) == len(keys):
+            return _keys(spec, keys)
         keys = grown
 
 
@@ -157,45 +271,44 @@ def _link(graph: Graph, part: str) -> tuple[tuple[str, str], ...]:
     return tuple((n, n) for n in graph.tables[master].heading.primary_key if n in heading)
 
 
-def _masters_of_orphans(
-    connection: Connection, graph: Graph, plan: list[Deletion]
-) -> dict[str, Condition]:
-    masters: dict[str, Condition] = {}
-    for part, rows in _orphans(graph, plan).items():
-        spec = graph.tables[get_master(part)]
-        link = _link(graph, part)
-        parts = algebra.Projection(rows, tuple((parent, child) for child, parent in link))
-        matching = algebra.Matching(parts, tuple(parent for _, parent in link))
-        keys = key_condition(connection, spec, algebra.Restriction(spec.relation, matching))
-        if getattr(keys, "rows", True):
-            masters[get_master(part)] = keys
-    return masters
+def _masters(
+    connection: Connection, graph: Graph, part: str, rows: Relation
+) -> list[tuple[Any, ...]]:
+    """Fetch the keys of the masters of some rows of a part."""
+    spec = graph.tables[get_master(part)]
+    link = _link(graph, part)
+    parts = algebra.Projection(rows, tuple((parent, child) for child, parent in link))
+    matching = algebra.Matching(parts, tuple(parent for _, parent in link))
+    return _fetch_keys(connection, spec, _select(spec, matching))
 
 
-def check_parts(connection: Connection, plan: list[Deletion]) -> None:
-    """Refuse a delete that would leave a master without some of its parts.
-
-    Raises
-    ------
-    DataJointError
-        Names the part and the number of its rows.
-    """
-    graph = connection.dependencies.load(force=False)
-    for part, rows in _orphans(graph, plan).items():
-        ((count,),) = connection.rows(Writer(connection.dialect).count(rows))
-        if count:
+def _check_parts(plan: list[Deletion]) -> None:
+    """Refuse a delete that would leave a master without some of its parts."""
+    for deletion in plan:
+        if deletion.orphans:
+            part = deletion.table
             raise DataJointError(
-                f"The delete would take {count} rows of the part table {part} from their masters "
-                f"in {get_master(part)}. Delete from the master instead, or set force_masters=True "
-                "to delete the masters too, or force_parts=True to delete parts alone"
+                f"The delete would take {deletion.orphans} rows of the part table {part} from "
+                f"their masters in {get_master(part)}. Delete from the master instead, or set "
+                "force_masters=True to delete the masters too, or force_parts=True to delete "
+                "parts alone"
             )
 
 
-def execute_delete(connection: Connection, plan: list[Deletion]) -> None:
-    """Delete what is planned, children first."""
+def execute_delete(connection: Connection, plan: list[Deletion]) -> list[Deletion]:
+    """Delete what is planned, children first.
+
+    Returns
+    -------
+    list of Deletion
+        The plan, with the numbers of rows that were deleted.
+    """
     graph = connection.dependencies.load(force=False)
-    for deletion in reversed(plan):
-        delete_rows(connection, graph.tables[deletion.table], deletion.condition)
+    done = [
+        replace(d, count=delete_rows(connection, graph.tables[d.table], d.condition))
+        for d in reversed(plan)
+    ]
+    return done[::-1]
 
 
 def delete_rows(connection: Connection, spec: TableSpec, condition: Condition) -> int:
@@ -286,7 +399,7 @@ def _leaves_first(
     while sorter.is_active():
         ready = sorter.get_ready()
         if selected.intersection(ready):
-            yield algebra.OneOf(tuple(key), tuple(selected.intersection(ready)))
+            yield _keys(spec, selected.intersection(ready))
         sorter.done(*ready)
 
 
@@ -296,9 +409,12 @@ def count_rows(connection: Connection, spec: TableSpec) -> int:
     return int(count)
 
 
-def plan_text(title: str, rows: Iterable[tuple[str, int]]) -> str:
-    """Write a plan: full table names and numbers of rows."""
+def plan_text(title: str, rows: Iterable[tuple[str, int, str]]) -> str:
+    """Write a plan: full table names, numbers of rows, and notes."""
     listed = list(rows)
-    width = max((len(name) for name, _ in listed), default=0)
-    lines = [f"    {name:<{width}}  {count:>8} row{'s'[: count != 1]}" for name, count in listed]
+    width = max((len(name) for name, _, _ in listed), default=0)
+    lines = [
+        f"    {name:<{width}}  {count:>8} row{'s'[: count != 1]}" + (f", {note}" if note else "")
+        for name, count, note in listed
+    ]
     return "\n".join([title, *lines])

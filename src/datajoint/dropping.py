@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from .cascade import count_rows, plan_text
 from .connection import Connection
 from .declare import TableName
-from .errors import DataJointError, IntegrityError
+from .errors import DataJointError, IntegrityError, MissingTableError
 from .logging import logger
 from .service import log_event
 from .utils import get_master, user_choice
@@ -86,7 +86,7 @@ def plan_drop_schema(connection: Connection, schema: str) -> list[str]:
 def confirm_drop(connection: Connection, title: str, names: Iterable[str]) -> bool:
     """Show the tables that are to be dropped, with their numbers of rows, and ask."""
     tables = connection.dependencies.load(force=False).tables
-    print(plan_text(title, [(name, count_rows(connection, tables[name])) for name in names]))
+    print(plan_text(title, [(name, count_rows(connection, tables[name]), "") for name in names]))
     if user_choice("Proceed?", default="no") == "yes":
         return True
     print("Nothing was dropped.")
@@ -133,3 +133,31 @@ def _note(connection: Connection, names: Iterable[TableName], schema: str | None
         logger.debug("Dropped %s", name)
         if name.schema != schema:
             log_event(connection, name.schema, f"DROP TABLE {name}")
+
+
+def drop(connection: Connection, name: TableName, *, allow_parts: bool, ask: bool) -> None:
+    """Drop a table and all that depend on it, after showing what that is if ``ask``."""
+    _check_droppable(connection, name)
+    names = plan_drop(connection, name.full, allow_parts=allow_parts)
+    if ask and not confirm_drop(connection, "About to drop:", names):
+        return
+    tables = connection.dependencies.load(force=False).tables
+    execute_drop(connection, [tables[table].name for table in reversed(names)])
+
+
+def drop_alone(connection: Connection, name: TableName) -> None:
+    """Drop a table, without asking, if no other refers to it."""
+    _check_droppable(connection, name)
+    children = [edge.child for edge in connection.dependencies.load().edges_out(name.full)]
+    others = sorted(set(children) - {name.full})
+    if others:
+        raise IntegrityError(
+            f"Table {name} cannot be dropped while {', '.join(others)} refer to it"
+        )
+    execute_drop(connection, [name])
+
+
+def _check_droppable(connection: Connection, name: TableName) -> None:
+    check_outside(connection, f"Table {name}")
+    if not connection.is_declared(name):
+        raise MissingTableError(f"Table {name} is not declared: nothing to drop")

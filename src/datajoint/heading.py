@@ -195,6 +195,11 @@ class Heading:
         return [name for name, attribute in self.attributes.items() if not attribute.in_key]
 
     @cached_property
+    def stored_rest(self) -> list[str]:
+        """The attributes outside of the primary key, with hidden ones."""
+        return [a.name for a in self.all_attributes if not a.in_key]
+
+    @cached_property
     def has_adapters(self) -> bool:
         """Whether any attribute has a type of the user's own."""
         return any(isinstance(a.attribute_type, Adapted) for a in self.all_attributes)
@@ -211,6 +216,10 @@ class Heading:
     def types(self) -> dict[str, AttributeType | None]:
         """The types of what the database has, by attribute."""
         return {name: attribute.stored_type for name, attribute in self.attributes.items()}
+
+    def types_of(self, names: Iterable[str]) -> tuple[AttributeType | None, ...]:
+        """Return the types of attributes, as far as they are visible, in this order."""
+        return tuple(self.types.get(name) for name in names)
 
     @property
     def table_status(self) -> dict[str, Any]:

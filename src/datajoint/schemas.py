@@ -484,7 +484,8 @@ def _fill(table: UserTable, contents: Any) -> None:
     keys = tuple({tuple(row.get(name) for name in names) for row in encoded})
     if not keys:
         return
-    known = algebra.OneOf(names, keys) if names else algebra.Constant(True)
+    types = heading.types_of(names)
+    known = algebra.OneOf(names, keys, types) if names else algebra.Constant(True)
     relation = algebra.Restriction(table.spec.relation, known)
     ((count,),) = table.connection.rows(Writer(table.connection.dialect).count(relation))
     if count < len(keys):

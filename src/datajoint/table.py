@@ -6,54 +6,33 @@ Manual chapters 5 and 7.
 from __future__ import annotations
 
 import inspect
-import itertools
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from . import cascade
 from .altering import Plan, confirm_alter, execute_alter, plan_alter
 from .attribute_adapter import adapt, adapter_in, require
-from .condition import as_expression
+from .changes import Changeable
 from .connection import Connection
 from .declare import TableName, TableSpec, resolve, with_timestamp
 from .dependencies import Edge, Graph
 from .describe import describe
-from .dropping import check_outside, confirm_drop, execute_drop, plan_drop
-from .errors import (
-    AccessError,
-    DataJointError,
-    DuplicateError,
-    IntegrityError,
-    MissingTableError,
-)
+from .dropping import drop, drop_alone
+from .errors import DataJointError, MissingTableError
 from .expression import QueryExpression
 from .external import declare_stores
 from .grammar import Reference, parse_definition
 from .heading import Heading
-from .insertion import EncodedRow, RowEncoder, rows_of
 from .logging import logger
 from .references import Context, adapted_spec, class_names, find_table
-from .refusals import explain_duplicate, explain_missing_parent
 from .service import log_event
 from .settings import config
-from .sql import algebra
 from .sql.algebra import Relation
-from .sql.statements import insert_rows, insert_select, update
 from .types import Adapted
-from .utils import split_full_table_name, user_choice
-
-_CHUNK = 1000
-#: What the modes of an insert may need on one database or another.
-_PRIVILEGES = {
-    "insert": "INSERT",
-    "replace": "INSERT, UPDATE or DELETE",
-    "skip": "INSERT or UPDATE",
-}
+from .utils import split_full_table_name
 
 
-class Table(QueryExpression):
+class Table(Changeable):
     """A table of the database; restricted, it is still a table.
 
     Attributes
@@ -69,8 +48,6 @@ class Table(QueryExpression):
     _table_name: str | None = None
     database: str | None = None
     declaration_context: Context | None = None
-    #: Whether the table may be inserted into outside of ``make``.
-    _allow_insert = True
 
     @property
     def definition(self) -> str:
@@ -364,307 +341,6 @@ class Table(QueryExpression):
     def _as_listed(self, names: list[str], as_objects: bool) -> list[Any]:
         return [FreeTable(self.connection, n) for n in names] if as_objects else list(names)
 
-    # -- insert ---------------------------------------------------------------------------------
-
-    def insert1(self, row: Any, **kwargs: Any) -> None:
-        """Insert one entity.
-
-        Parameters
-        ----------
-        row : mapping, record or sequence
-            A sequence has a value for each attribute, in the order of the heading.
-        **kwargs
-            As for :meth:`insert`.
-        """
-        self.insert((row,), **kwargs)
-
-    def insert(
-        self,
-        rows: Any,
-        replace: bool = False,
-        skip_duplicates: bool = False,
-        ignore_extra_fields: bool = False,
-        allow_direct_insert: bool | None = None,
-    ) -> None:
-        """Insert entities, all of them or none.
-
-        Parameters
-        ----------
-        rows
-            An iterable of mappings, records or sequences; a structured array; a data frame; the
-            ``pathlib.Path`` of a CSV file with a header; or a query, whose result is inserted
-            without leaving the database.
-        replace : bool
-            Replace entities whose primary keys exist.
-        skip_duplicates : bool
-            Pass over entities whose primary keys exist.
-        ignore_extra_fields : bool
-            Pass over fields that are no attributes instead of refusing them.
-        allow_direct_insert : bool, optional
-            Allow inserts into an auto-populated table outside of its ``make``.
-
-        Raises
-        ------
-        DataJointError
-            Names the row, the attribute and the value that are refused; nothing is inserted.
-
-        Notes
-        -----
-        Manual 7.2.
-        """
-        self.connection.check_changeable(f"insert into {self.name}")
-        if not (self._allow_insert or allow_direct_insert):
-            raise DataJointError(
-                f"Entities are inserted into the auto-populated table {self.name} by its `make` "
-                "when it is populated. To insert them directly, set allow_direct_insert=True"
-            )
-        if replace and skip_duplicates:
-            raise DataJointError("`replace` and `skip_duplicates` exclude each other")
-        mode = "replace" if replace else "skip" if skip_duplicates else "insert"
-        rows = as_expression(rows)
-        if isinstance(rows, QueryExpression):
-            self._insert_query(rows, mode, ignore_extra_fields)
-            return
-        if isinstance(rows, Mapping):  # one entity, as in manual 9.1.1
-            rows = (rows,)
-        encoder = RowEncoder(self.spec, self.connection.dialect, ignore_extra_fields)
-        if isinstance(rows, tuple) and len(rows) == 1:
-            self._insert_chunks([[encoder.encode(rows[0])]], mode)
-            return
-        encoded = (encoder.encode(row, i) for i, row in enumerate(rows_of(rows)))
-        chunks = iter(lambda: list(itertools.islice(encoded, _CHUNK)), [])
-        self._insert_chunks(chunks, mode, self.connection.atomic())
-
-    def _insert_chunks(
-        self,
-        chunks: Iterable[list[EncodedRow]],
-        mode: str,
-        transaction: AbstractContextManager[None] = nullcontext(),  # noqa: B008 - has no state
-    ) -> None:
-        """Insert rows chunk by chunk, and explain why they are refused after they are undone."""
-        dialect = self.connection.dialect
-        key, rest = self.heading.stored_key, self.heading.secondary_attributes
-        needed = _PRIVILEGES[mode]
-        chunk: list[EncodedRow] = []
-        try:
-            with self.connection.requiring(needed, "insert into", self.name), transaction:
-                for chunk in chunks:
-                    for columns, group in itertools.groupby(chunk, lambda row: row[0]):
-                        statement = insert_rows(dialect, self._quoted, columns, key, rest, mode)
-                        self.connection.insert(statement, [values for _, values in group])
-        except DuplicateError as error:
-            raise explain_duplicate(
-                self.connection, self.spec, chunk, error, mode
-            ) from error.__cause__
-        except IntegrityError as error:
-            raise explain_missing_parent(
-                self.connection, self.spec, chunk, error
-            ) from error.__cause__
-
-    def _insert_query(self, query: QueryExpression, mode: str, ignore_extra_fields: bool) -> None:
-        heading = self.heading
-        extra = [name for name in query.heading.names if name not in heading]
-        if extra and not ignore_extra_fields:
-            raise heading.unknown(extra[0], f" of {self.name}").suggest(
-                "To pass over attributes of the query that the table does not have, set "
-                "ignore_extra_fields=True"
-            )
-        names = [name for name in heading.names if name in query.heading]
-        dialect = self.connection.dialect
-        if not names:  # entities without any values that were given
-            encoder = RowEncoder(self.spec, dialect, ignore_extra_fields=False)
-            self._insert_chunks([[encoder.encode({})] * len(query)], mode)
-            return
-        key, rest = heading.stored_key, heading.secondary_attributes
-        types = {name: heading.types[name] for name in names}
-        statement = insert_select(
-            dialect, self._quoted, types, key, rest, mode, query.relation, query.heading.types
-        )
-        try:
-            with self.connection.requiring(_PRIVILEGES[mode], "insert into", self.name):
-                self.connection.execute(statement)
-        except AccessError:
-            raise
-        except DataJointError as error:
-            # Find the row and the value that are refused, if they can be found out here.
-            encoder = RowEncoder(self.spec, dialect, ignore_extra_fields=True)
-            for number, row in enumerate(query):
-                encoder.encode(row, number)
-            raise type(error)(f"Cannot insert a query into {self.name}: {error}") from error
-
-    # -- update ---------------------------------------------------------------------------------
-
-    def update1(self, row: Mapping[str, Any]) -> None:
-        """Update one entity that exists.
-
-        Parameters
-        ----------
-        row : mapping
-            The primary key, and new values of secondary attributes; None resets to the default.
-
-        Raises
-        ------
-        DataJointError
-            When the primary key is incomplete, or no such entity exists.
-
-        Notes
-        -----
-        Manual 7.4: to correct mistakes, not as a part of regular work.
-        """
-        if not isinstance(row, Mapping):
-            raise DataJointError("`update1` takes a mapping of attributes to values")
-        if self._restriction:
-            raise DataJointError("`update1` cannot be applied to a restricted table")
-        self.connection.check_changeable(f"update {self.name}")
-        heading = self.heading
-        missing = [name for name in heading.primary_key if row.get(name) is None]
-        if missing:
-            raise DataJointError(
-                f"`update1` of {self.name} needs the whole primary key; missing: "
-                f"{', '.join(missing)}"
-            )
-        for name in row:
-            if name not in heading:
-                raise heading.unknown(name, f" of {self.name}")
-        encoder = RowEncoder(self.spec, self.connection.dialect, False)
-        key = {name: encoder.encode_value(name, row[name]) for name in heading.primary_key}
-        values = {n: encoder.encode_value(n, v) for n, v in row.items() if n not in key}
-        condition = algebra.AllOf(
-            tuple(algebra.Equal(n, heading.types[n], value) for n, value in key.items())
-        )
-        entity = self & {name: row[name] for name in heading.primary_key}
-        if not entity:
-            raise DataJointError(
-                f"`update1`: {self.name} has no entity with "
-                + ", ".join(f"{name} = {row[name]!r}" for name in heading.primary_key)
-            )
-        if values:
-            statement = update(self.connection.dialect, self._quoted, values, condition)
-            try:
-                with self.connection.requiring("UPDATE", "update", self.name):
-                    self.connection.execute(statement)
-            except IntegrityError as error:
-                # A foreign key can share attributes with the primary key.
-                chunk = [(tuple(key | values), tuple((key | values).values()))]
-                raise explain_missing_parent(
-                    self.connection, self.spec, chunk, error, "update"
-                ) from error.__cause__
-            except DuplicateError as error:
-                raise DuplicateError(f"Cannot update {self.name}", *error.args) from error.__cause__
-
-    # -- delete ---------------------------------------------------------------------------------
-
-    def delete(
-        self,
-        transaction: bool = True,
-        safemode: bool | None = None,
-        force_parts: bool = False,
-        force_masters: bool = False,
-    ) -> int:
-        """Delete the entities and all that depend on them, after showing what that is.
-
-        Parameters
-        ----------
-        transaction : bool
-            Whether to delete in a transaction of its own; False inside one of the user's.
-        safemode : bool, optional
-            Whether to ask first: setting ``safemode``.
-        force_parts : bool
-            Allow to delete parts without their masters.
-        force_masters : bool
-            Delete the masters of deleted parts too.
-
-        Returns
-        -------
-        int
-            How many entities of this table were deleted; 0 when the user declined.
-
-        Raises
-        ------
-        DataJointError
-            When parts would be deleted without their masters; nothing is deleted.
-
-        Notes
-        -----
-        Manual 7.3.
-        """
-        self.connection.check_changeable(f"delete from {self.name}")
-        if safemode is None:
-            safemode = config["safemode"]
-        plan = self._plan_delete(force_parts, force_masters)
-        count = next(deletion.count for deletion in plan if deletion.table == self.full_table_name)
-        if not any(deletion.count for deletion in plan):
-            logger.info("Nothing to delete from %s", self.name)
-            return 0
-        if safemode:
-            rows = [(deletion.table, deletion.count) for deletion in plan]
-            print(cascade.plan_text("About to delete:", rows))
-            if user_choice("Proceed?", default="no") != "yes":
-                print("Nothing was deleted.")
-                return 0
-        if not transaction:
-            cascade.execute_delete(self.connection, plan)
-            return count
-        with self.connection.atomic():
-            if [(d.table, d.count) for d in self._plan_delete(force_parts, force_masters)] != [
-                (d.table, d.count) for d in plan
-            ]:
-                raise DataJointError(
-                    "The data were changed by others meanwhile; nothing was deleted. "
-                    "Please look again and repeat the delete"
-                )
-            cascade.execute_delete(self.connection, plan)
-        for deletion in plan:
-            logger.debug("Deleted %d rows of %s", deletion.count, deletion.table)
-        if safemode:
-            print("Deleted.")
-        return count
-
-    def _plan_delete(self, force_parts: bool, force_masters: bool) -> list[cascade.Deletion]:
-        plan = cascade.plan_delete(
-            self.connection,
-            self.full_table_name,
-            self._own_condition(),
-            force_masters=force_masters,
-        )
-        if not force_parts:
-            cascade.check_parts(self.connection, plan)
-        return plan
-
-    def _own_condition(self) -> algebra.Condition:
-        """Say which rows are selected, in terms of the attributes of the table alone.
-
-        Where the restriction depends on other tables or on positions, the rows are named by their
-        keys: their children are deleted before them, which would change what it means.
-        """
-        conditions = []
-        relation = self.relation
-        while isinstance(relation, algebra.Restriction):
-            conditions.append(relation.condition)
-            relation = relation.source
-        if not isinstance(relation, algebra.Stored) or any(
-            map(algebra.refers_to_relations, conditions)
-        ):
-            return cascade.key_condition(self.connection, self.spec, self.relation)
-        return algebra.AllOf(tuple(reversed(conditions)))
-
-    def delete_quick(self, get_count: bool = False) -> int | None:
-        """Delete the entities without asking and without what depends on them.
-
-        Parameters
-        ----------
-        get_count : bool
-            Whether to return how many entities were deleted.
-
-        Raises
-        ------
-        IntegrityError
-            When other tables refer to them; nothing is deleted.
-        """
-        self.connection.check_changeable(f"delete from {self.name}")
-        count = cascade.delete_rows(self.connection, self.spec, self._own_condition())
-        return count if get_count else None
-
     # -- drop -----------------------------------------------------------------------------------
 
     def drop(self) -> None:
@@ -686,12 +362,7 @@ class Table(QueryExpression):
         self._drop(allow_parts=False)
 
     def _drop(self, *, allow_parts: bool) -> None:
-        self._check_droppable()
-        names = plan_drop(self.connection, self.full_table_name, allow_parts=allow_parts)
-        if config["safemode"] and not confirm_drop(self.connection, "About to drop:", names):
-            return
-        tables = self.connection.dependencies.load(force=False).tables
-        execute_drop(self.connection, [tables[name].name for name in reversed(names)])
+        drop(self.connection, self.name, allow_parts=allow_parts, ask=config["safemode"])
 
     def drop_quick(self) -> None:
         """Drop the table without asking and without what depends on it.
@@ -701,19 +372,7 @@ class Table(QueryExpression):
         IntegrityError
             When other tables refer to it.
         """
-        self._check_droppable()
-        children = [e.child for e in self.connection.dependencies.load().edges_out(self.name.full)]
-        others = sorted(set(children) - {self.name.full})
-        if others:
-            raise IntegrityError(
-                f"Table {self.name} cannot be dropped while {', '.join(others)} refer to it"
-            )
-        execute_drop(self.connection, [self.name])
-
-    def _check_droppable(self) -> None:
-        check_outside(self.connection, f"Table {self.name}")
-        if not self.is_declared:
-            raise MissingTableError(f"Table {self.name} is not declared: nothing to drop")
+        drop_alone(self.connection, self.name)
 
 
 class FreeTable(Table):
@@ -741,4 +400,4 @@ class FreeTable(Table):
         )
 
 
-__all__ = ["FreeTable", "Table"]
+__all__ = ["FreeTable", "QueryExpression", "Table"]

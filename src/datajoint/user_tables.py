@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
 from .autopopulate import AutoPopulate
+from .changes import Changeable
 from .connection import Connection
 from .declare import TableSpec
 from .errors import DataJointError
@@ -24,9 +25,9 @@ _BASE = r"[a-z][a-z0-9]*(?:_[a-z][a-z0-9]*)*"
 #: What a class answers as its instances do.
 _INSTANCE_MEMBERS = frozenset(
     name
-    for class_ in (QueryExpression, Table, AutoPopulate)
+    for class_ in (QueryExpression, Changeable, Table, AutoPopulate)
     for name in vars(class_)
-    if not name.startswith("_") or name == "_repr_html_"
+    if not name.startswith("_") or name in ("_repr_html_", "_update")
 ) - {"definition", "database", "declaration_context", "key_source", "make"}
 
 
@@ -185,7 +186,9 @@ class Part(UserTable):
                 "to its definition"
             )
 
-    def delete(self, force: bool = False, **kwargs: Any) -> int:  # type: ignore[override]
+    def delete(  # type: ignore[override]
+        self, force: bool = False, **kwargs: Any
+    ) -> int | dict[str, int]:
         """Delete parts without their masters, which needs ``force=True`` (manual 7.3.2).
 
         Raises

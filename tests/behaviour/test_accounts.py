@@ -954,7 +954,7 @@ class TestReader:
             lambda t: t.Subject.insert1((1, "rat", 1.0), replace=True),
             "insert into",
             "subject",
-            "INSERT, UPDATE or DELETE",
+            "INSERT and UPDATE",
         ),
         "insert a query": (
             lambda t: t.Subject.insert(t.Subject & {"subject": 1}),

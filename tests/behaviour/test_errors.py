@@ -72,18 +72,18 @@ CASES: dict[str, tuple[Callable[[Any], Any], type[DataJointError], str]] = {
     "insert: the key is given twice": (
         lambda lab: lab.Subject.insert([(7, "Di", None), (8, "Ed", None), (7, "Flo", None)]),
         DuplicateError,
-        "Cannot insert into {subject}: an entity with subject = 7 is given twice",
+        "Cannot insert into {subject} (row 2): an entity with subject = 7 is given twice",
     ),
     "insert: a unique index": (
         lambda lab: lab.Subject.insert([(7, "Di", None), (8, "Bo", None)]),
         DuplicateError,
-        "Cannot insert into {subject}: an entity with name = 'Bo' exists already",
+        "Cannot insert into {subject} (row 1): an entity with name = 'Bo' exists already",
     ),
     "insert: no parent": (
         lambda lab: lab.Session.insert([(1, 5, None), (9, 1, None)]),
         IntegrityError,
-        "Cannot insert into {session}: its foreign key (subject) refers to {subject}, which has "
-        "no entity with subject = 9",
+        "Cannot insert into {session} (row 1): its foreign key (subject) refers to {subject}, "
+        "which has no entity with subject = 9",
     ),
     "insert: no parent of a renamed foreign key": (
         lambda lab: lab.Session.insert1((1, 5, 9)),
@@ -99,8 +99,8 @@ CASES: dict[str, tuple[Callable[[Any], Any], type[DataJointError], str]] = {
     "insert: an unknown attribute": (
         lambda lab: lab.Subject.insert1({"subject": 7, "name": "Di", "wait": 1}),
         UnknownAttributeError,
-        "`wait` is not an attribute of {subject}; did you mean `weight`? (the attributes are: "
-        "subject, name, weight)",
+        "Cannot insert into {subject}: `wait` is not an attribute; did you mean `weight`? (the "
+        "attributes are: subject, name, weight); the value given is 1",
     ),
     "update1: no parent": (
         lambda lab: lab.Session.update1({"subject": 1, "session": 1, "control": 9}),
@@ -117,7 +117,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], type[DataJointError], str]] = {
     "update1: no default": (
         lambda lab: lab.Subject.update1({"subject": 1, "name": None}),
         MissingAttributeError,
-        "{subject}: attribute `name` has no default to be reset to",
+        "Cannot update {subject}: attribute `name` has no default to be reset to",
     ),
     "delete_quick: rows that refer to it": (
         lambda lab: (lab.Subject & {"subject": 1}).delete_quick(),

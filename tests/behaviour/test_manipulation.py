@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections import namedtuple
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ import pytest
 
 import datajoint as dj
 from datajoint.errors import (
+    ConflictError,
     DataJointError,
     DuplicateError,
     IntegrityError,
@@ -256,6 +259,189 @@ class TestInsertForms:
         assert len(lab.Item()) == 0
 
 
+ROWS = [(1, 0.5, 3, "abc"), (2, 1.5, None, "dd")]
+
+
+class TestMoreForms:
+    """Whatever has rows, each with every attribute or with names."""
+
+    EXPECTED: ClassVar = [dict(zip("axns", row)) for row in ROWS]
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            tuple,
+            set,
+            iter,
+            lambda rows: dict(enumerate(rows)).values(),
+            lambda rows: zip(*zip(*rows)),
+            lambda rows: (pd.Series(dict(zip("axns", row))) for row in rows),
+            lambda rows: [namedtuple("Row", "a x n s")(*row) for row in rows],
+            lambda rows: np.array(rows, dtype=object),
+            lambda rows: pd.DataFrame(rows, columns=list("axns")).to_dict("records"),
+            lambda rows: pd.DataFrame(rows, columns=list("axns")).astype({"n": "Int64"}),
+            lambda rows: pd.DataFrame(rows, columns=list("axns"), index=[7, 8]),
+            lambda rows: pd.DataFrame(rows, columns=list("axns")).set_index(["s", "a"]),
+            lambda rows: pd.DataFrame(rows, columns=list("axns"), index=[[1, 2], [3, 4]]),
+            lambda rows: (
+                pd.DataFrame(rows, columns=list("axns"))
+                .set_index("a")
+                .set_index(pd.Index([5, 6]), append=True)
+            ),
+        ],
+    )
+    def test_rows(self, lab, make):
+        lab.Item.insert(make(ROWS))
+        assert_rows(lab.Item(), self.EXPECTED)
+
+    @pytest.mark.parametrize("name", ["polars", "pyarrow"])
+    def test_tables_of_other_packages(self, lab, name):
+        package = pytest.importorskip(name)
+        columns = {n: list(values) for n, values in zip("axns", zip(*ROWS))}
+        lab.Item.insert(package.DataFrame(columns) if name == "polars" else package.table(columns))
+        assert_rows(lab.Item(), self.EXPECTED)
+
+    def test_one_record_in_an_array_without_dimensions(self, lab):
+        dtype = [("a", int), ("x", float), ("n", int), ("s", "U5")]
+        lab.Item.insert(np.array((1, 0.5, 3, "abc"), dtype))
+        lab.Item.insert1(np.array([(2, 1.5, 4, "dd")], dtype))
+        lab.Item.insert1(pd.Series({"a": 3, "x": 2.5}))
+        expected = [(1, 0.5, 3, "abc"), (2, 1.5, 4, "dd"), (3, 2.5, None, "dd")]
+        assert_rows(lab.Item(), [dict(zip("axns", row)) for row in expected])
+
+    def test_class_as_a_query(self, lab):
+        lab.Item.insert(ROWS)
+        lab.Item.insert(lab.Item, skip_duplicates=True)
+        lab.Item.insert(lab.Item, replace=True)
+        assert_rows(lab.Item(), self.EXPECTED)
+
+    @pytest.mark.parametrize(
+        ("rows", "reason"),
+        [
+            ("items.csv", "give its pathlib.Path"),
+            (7, "takes a list of rows, not a int"),
+            ([{1, 2, 3, 4}], r"\(row 0\): a row is a mapping"),
+            ([ROWS[0], iter(ROWS[1])], r"\(row 1\): a row is a mapping"),
+            ([ROWS[0], None], r"\(row 1\): a row is a mapping.*not None"),
+            ((3, 0.5, 3, "abc"), r"\(row 0\): a row is a mapping.*not 3 of type `int`"),
+            (pd.DataFrame([ROWS[0]]), "`0` is not an attribute"),
+            ([{"a": 1, "x": 1}, {"a": 1, "x": 1, 5: 6}], r"\(row 1\): `5`.*given is 6"),
+            ([(1, 2, 3, 4, 5)], r"row \(1, 2, 3, 4, 5\) has 5 values for the 4 attributes a, x"),
+        ],
+    )
+    def test_what_is_refused(self, lab, rows, reason):
+        with pytest.raises(DataJointError, match=reason):
+            lab.Item.insert(rows)
+        assert len(lab.Item()) == 0
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("a,x\n1,2\n2,3,4\n", "line 3: there are more values than the 2 attributes"),
+            ("a,x\n1,2\n2,bogus\n", r"\(row 1\): 'bogus' cannot be the value of attribute `x`"),
+            ("a,x\n1,2\n2\n", r"\(row 1\): attribute `x` has no value"),
+        ],
+    )
+    def test_faults_of_csv_files(self, lab, tmp_path, text, reason):
+        path = tmp_path / "items.csv"
+        path.write_text(text)
+        with pytest.raises(DataJointError, match=reason):
+            lab.Item.insert(path)
+        assert len(lab.Item()) == 0
+
+
+class TestChunks:
+    def test_rows_are_taken_by_chunks_in_one_transaction(self, lab, connection):
+        taken = []
+
+        def rows():
+            for i in range(10):
+                taken.append((i, len(lab.Item()), connection.in_transaction))
+                yield {"a": i, "x": 1}
+
+        lab.Item.insert(rows(), chunk_size=4)
+        assert taken == [(i, i // 4 * 4, True) for i in range(10)]
+        assert len(lab.Item()) == 10
+
+    @pytest.mark.parametrize("chunk_size", [1, 2, 5, 6, 100])
+    def test_all_or_nothing(self, lab, chunk_size):
+        rows = [{"a": i % 5, "x": 1} for i in range(6)]
+        with pytest.raises(DuplicateError):
+            lab.Item.insert(iter(rows), chunk_size=chunk_size)
+        assert len(lab.Item()) == 0
+        lab.Item.insert(rows[:5], chunk_size=chunk_size)
+        assert len(lab.Item()) == 5
+
+    def test_the_row_is_numbered_among_all(self, lab):
+        lab.Item.insert1((7, 1.0, 1, "s"))
+        with pytest.raises(DuplicateError, match=r"\(row 7\): an entity with a = 7 exists"):
+            lab.Item.insert(((i, 1.0, 1, "s") for i in range(10)), chunk_size=3)
+        with pytest.raises(IntegrityError, match=r"\(row 4\).*no entity with a = 8"):
+            lab.Child.insert([(7, i, 0) for i in range(4)] + [(8, 1, 0)], chunk_size=2)
+
+    def test_few_rows_are_held(self, lab):
+        """However many there are: objects that only rows refer to are counted."""
+        alive, most = set(), 0
+
+        class Value(int):
+            def __new__(cls, value):
+                self = super().__new__(cls, value)
+                alive.add(id(self))
+                return self
+
+            def __del__(self):
+                alive.discard(id(self))
+
+        def rows():
+            nonlocal most
+            for i in range(5000):
+                most = max(most, len(alive))
+                yield {"a": Value(i), "x": Value(0)}
+
+        lab.Item.insert(rows(), chunk_size=100)
+        assert len(lab.Item()) == 5000
+        assert most <= 500
+
+    def test_blobs_are_sent_before_there_are_many(self, schema):
+        @schema
+        class Trace(dj.Manual):
+            definition = """
+            i : int
+            ---
+            trace : longblob
+            """
+
+        seen = []
+
+        def rows():
+            for i in range(6):
+                seen.append(len(Trace()))
+                yield i, np.random.default_rng(i).bytes(30 * 2**20)
+
+        Trace.insert(rows())
+        assert seen == [0, 0, 0, 3, 3, 3]
+
+    def test_options_of_an_insert_of_a_query_and_of_one(self, lab):
+        lab.Item.insert1((1, 1.0, 1, "s"), chunk_size=10)
+        lab.Item.insert(lab.Item, skip_duplicates=True, chunk_size=1, progress=True)
+        assert len(lab.Item()) == 1
+
+    @pytest.mark.parametrize("size", [0, -1, None, 1.5, "10"])
+    def test_sizes_that_are_none(self, lab, size):
+        with pytest.raises(DataJointError, match="`chunk_size` is a number of rows"):
+            lab.Item.insert([(1, 1.0, 1, "s")], chunk_size=size)
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_progress(self, lab, capsys, known):
+        rows = [(i, 1.0, 1, "s") for i in range(25)]
+        lab.Item.insert(rows if known else iter(rows), chunk_size=10, progress=True)
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        last = captured.err.replace("\r", "\n").strip().splitlines()[-1]
+        assert ("25/25" in last and "100%" in last) if known else "25row" in last
+        assert len(lab.Item()) == 25
+
+
 class TestServerSideInsert:
     def test_whole_table(self, make_schema):
         one, two = make_schema("one"), make_schema("two")
@@ -407,15 +593,62 @@ class TestInsertRules:
         expected = [(1, 77.0, None, "dd"), (2, 22.0, None, "dd"), (3, 3.0, None, "dd")]
         assert_rows(lab.Item(), [dict(zip("axns", row)) for row in expected])
 
-    def test_replace_of_a_referenced_entity_is_refused(self, lab, differs):
-        reason = "the key is kept, so references stay valid; no error"
-        differs(sqlite=reason, postgresql=reason)
-        lab.Item.insert([(1, 1.0, 5, "a")])
+    def test_replace_of_a_referenced_entity_keeps_what_refers_to_it(self, lab):
+        lab.Item.insert([(1, 1.0, 5, "a"), (2, 2.0, 6, "b")])
         lab.Child.insert1((1, 1, 5))
-        with pytest.raises(IntegrityError):
-            lab.Item.insert1({"a": 1, "x": 66}, replace=True)
-        assert lab.Item.fetch1("x") == 1.0
-        assert len(lab.Child()) == 1
+        lab.Item.insert1({"a": 1, "x": 66}, replace=True)
+        query = (lab.Item & "a = 2").proj("s", b="a").proj("s", a="1", x="3.0", n="8")
+        lab.Item.insert(query, replace=True, ignore_extra_fields=True)
+        expected = [(1, 3.0, 8, "b"), (2, 2.0, 6, "b")]
+        assert_rows(lab.Item(), [dict(zip("axns", row)) for row in expected])
+        assert_rows(lab.Child(), [{"a": 1, "b": 1, "y": 5}])
+
+    def test_replace_does_not_swallow_a_secondary_unique_index(self, lab):
+        before = [{"id": 1, "v": 1, "w": 0}, {"id": 2, "v": 2, "w": 0}]
+        lab.Code.insert(before)
+        for row in ((1, 2, 9), (3, 2, 9)):
+            with pytest.raises(DuplicateError, match="v = 2 exists already"):
+                lab.Code.insert1(row, replace=True)
+            with pytest.raises(DuplicateError, match=r"\(row 1\).*v = 2 exists already"):
+                lab.Code.insert([(4, 4, 4), row], replace=True)
+        with pytest.raises(DuplicateError, match=r"\(row 1\).*v = 7 is given twice"):
+            lab.Code.insert((lab.Code & dj.Top(5)).proj("w", v="7"), replace=True)
+        assert_rows(lab.Code(), before)
+
+    def test_replace_twice_in_the_same_insert(self, lab):
+        """The last one stays, and what it does not have is free for others."""
+        rows = [(1, 1, 1), (1, 2, 2), (3, 1, 3)]
+        assert lab.Code.validate(rows, replace=True)
+        lab.Code.insert(rows, replace=True)
+        expected = [{"id": 1, "v": 2, "w": 2}, {"id": 3, "v": 1, "w": 3}]
+        assert_rows(lab.Code(), expected)
+
+    def test_skip_takes_no_notice_of_the_other_values(self, lab):
+        lab.Code.insert([(1, 1, 0), (2, 2, 0)])
+        assert lab.Code.validate([(1, 2, 9)], skip_duplicates=True)
+        lab.Code.insert1((1, 2, 9), skip_duplicates=True)
+        lab.Code.insert([(1, 2, 9), (3, 3, 0), (3, 1, 0)], skip_duplicates=True)
+        expected = [(1, 1, 0), (2, 2, 0), (3, 3, 0)]
+        assert_rows(lab.Code(), [dict(zip(("id", "v", "w"), row)) for row in expected])
+
+    def test_keys_that_are_defaults(self, schema):
+        @schema
+        class Numbered(dj.Manual):
+            definition = """
+            a = 7 : int
+            ---
+            b = 1 : int
+            """
+
+        Numbered.insert1({})
+        Numbered.insert1({}, skip_duplicates=True)
+        Numbered.insert1({"b": 2}, skip_duplicates=True)
+        with pytest.raises(DuplicateError, match="a = 7 exists already"):
+            Numbered.insert1({"b": 2})
+        assert [fault.row for fault in Numbered.validate([{}, {"a": 1}, {"a": 1}]).errors] == [0, 2]
+        Numbered.insert1({"b": 3}, replace=True)
+        Numbered.insert1({}, replace=True)
+        assert_rows(Numbered(), [{"a": 7, "b": 1}])
 
     def test_replace_and_skip_duplicates_contradict(self, lab):
         with pytest.raises(DataJointError, match="replace"):
@@ -962,6 +1195,44 @@ class TestUpdate1:
             lab.Item.update1(row)
         assert self.item(lab) == {"a": 1, "x": 1.5, "n": 3, "s": "abc"}
 
+    def test_an_unknown_attribute_is_suggested(self, lab):
+        with pytest.raises(UnknownAttributeError, match="did you mean `n`"):
+            lab.Item.update1({"a": 1, "nn": 3})
+
+    def test_a_unique_index(self, lab):
+        lab.Code.insert([(1, 1, 0), (2, 2, 0)])
+        with pytest.raises(DuplicateError, match=r"Cannot update .*v = 2 exists already"):
+            lab.Code.update1({"id": 1, "v": 2})
+        lab.Code.update1({"id": 1, "v": 1})
+        assert sorted(lab.Code.fetch("v").tolist()) == [1, 2]
+
+    def test_the_old_way(self, lab):
+        lab.Item.delete()
+        lab.Item.insert([(1, 0.5, 3, "abc"), (2, 1.5, 4, "x")])
+        item = lab.Item & "a = 1"
+        with pytest.warns(DeprecationWarning, match="use `update1`"):
+            item._update("x", 2.5)
+        with pytest.warns(DeprecationWarning, match="use `update1`"):
+            item._update("n")
+        with pytest.warns(DeprecationWarning, match="use `update1`"):
+            item._update("s", None)
+        expected = [(1, 2.5, None, "dd"), (2, 1.5, 4, "x")]
+        assert_rows(lab.Item(), [dict(zip("axns", row)) for row in expected])
+        for query, attribute, reason in (
+            (lab.Item(), "x", "exactly one entity; .* has 2"),
+            (lab.Item, "x", "exactly one entity; .* has 2"),
+            (lab.Item & "a = 9", "x", "exactly one entity; .* has 0"),
+            (item, "a", "is in the primary key"),
+            (item, "nn", "did you mean `n`"),
+            (item, "x", "no default"),
+        ):
+            with (
+                pytest.warns(DeprecationWarning, match="use `update1`"),
+                pytest.raises(DataJointError, match=reason),
+            ):
+                query._update(attribute, None)
+        assert_rows(lab.Item(), [dict(zip("axns", row)) for row in expected])
+
     def test_restricted_table(self, lab):
         with pytest.raises(DataJointError, match="restricted"):
             (lab.Item & "a = 1").update1({"a": 1, "x": 3})
@@ -1225,6 +1496,81 @@ class TestDelete:
         assert diamond.Bottom.delete_quick() is None
         assert len(diamond.Bottom()) == 0
 
+    @pytest.mark.parametrize(
+        "condition", ["rand() < 0.5", "top <= 2 and rand() >= 0", "top = 1 or now() < '1999-01-01'"]
+    )
+    def test_conditions_that_change_are_evaluated_once(self, diamond, condition):
+        before = len(diamond.Top())
+        count = (diamond.Top & condition).delete()
+        assert len(diamond.Top()) == before - count
+        left = set(diamond.Top.fetch("top").tolist())
+        assert set(diamond.Left.fetch("top").tolist()) == left
+        assert len(diamond.Left()) == 2 * len(left)
+
+    def test_subquery_of_what_goes_first(self, diamond):
+        name = diamond.Bottom.connection.dialect.table(
+            diamond.Bottom.database, diamond.Bottom().table_name
+        )
+        try:
+            query = diamond.Top & f"top in (select top from {name})"
+        except DataJointError:
+            return  # where such conditions are not taken
+        assert query.delete() == 2
+        assert diamond.counts() == (1, 2, 0, 0, 2)
+
+    def test_dry_run(self, diamond, connection, connect):
+        name = diamond.Top.full_table_name.replace("`top`", "`{}`").format
+        counts = (diamond.Top & "top = 1").delete(dry_run=True)
+        assert counts == {
+            name("top"): 1,
+            name("left"): 2,
+            name("right"): 2,
+            name("bottom"): 4,
+            name("renamed"): 2,
+        }
+        assert next(iter(counts)) == name("top")
+        assert list(counts).index(name("bottom")) > list(counts).index(name("left"))
+        assert diamond.counts() == (3, 6, 4, 8, 5)
+        assert not connection.in_transaction
+        assert (diamond.Top & "top = 99").delete(dry_run=True) == {name("top"): 0}
+        other = connect()  # no lock is held
+        dj.FreeTable(other, name("bottom")).insert1((1, 1, 1, 7))
+        with connection.transaction:
+            (diamond.Top & "top = 1").delete()
+            assert (diamond.Top & "top > 0").delete(dry_run=True)[name("top")] == 2
+            connection.cancel_transaction()
+            connection.start_transaction()
+        assert diamond.counts() == (3, 6, 4, 9, 5)
+
+    def test_rows_that_refer_to_others_in_several_ways(self, schema):
+        @schema
+        class Node(dj.Manual):
+            definition = """
+            node : int
+            ---
+            -> [nullable] Node.proj(left_node='node')
+            -> [nullable] Node.proj(right_node='node')
+            """
+
+        rows = [(1, None, None), (2, 1, None), (3, None, 2), (4, 3, None), (5, None, None)]
+        Node.insert([*rows, (6, 5, 4), (7, 5, None)])
+        assert (Node & "node = 2").delete(dry_run=True) == {Node.full_table_name: 4}
+        assert (Node & "node = 2").delete() == 4
+        assert sorted(Node.fetch("node").tolist()) == [1, 5, 7]
+        assert (Node & []).delete() == 0
+
+    def test_changes_of_others_after_the_plan_was_shown(self, diamond, connect, monkeypatch):
+        other = dj.FreeTable(connect(), diamond.Bottom.full_table_name)
+
+        def answer(prompt=""):
+            other.insert1((1, 1, 1, 7))
+            return "yes"
+
+        monkeypatch.setattr("builtins.input", answer)
+        with pytest.raises(ConflictError, match="changed by others"):
+            (diamond.Top & "top = 1").delete(safemode=True)
+        assert diamond.counts() == (3, 6, 4, 9, 5)
+
     def test_inside_a_transaction(self, diamond, connection):
         with pytest.raises(RuntimeError), connection.transaction:
             (diamond.Top & "top = 1").delete()
@@ -1325,6 +1671,63 @@ class TestParts:
         query = parts.Master.Piece & "master_id = 1 and piece = 1"
         query.delete(force_masters=True)
         assert parts.counts() == (3, 1, 2, 1, 1)
+
+    def test_dry_run(self, parts):
+        name = parts.Master.full_table_name.replace("`master`", "`{}`").format
+        query = parts.Source & "source = 2"
+        with pytest.raises(DataJointError, match="force_masters=True"):
+            query.delete(dry_run=True)
+        with pytest.raises(DataJointError, match="force=True"):
+            parts.Master.Piece.delete(dry_run=True)
+        assert query.delete(dry_run=True, force_parts=True) == {
+            name("source"): 1,
+            name("master__piece"): 1,
+            name("user"): 1,
+        }
+        assert query.delete(dry_run=True, force_masters=True) == {
+            name("source"): 1,
+            name("master"): 1,
+            name("master__piece"): 2,
+            name("master__detail"): 1,
+            name("user"): 1,
+        }
+        piece = parts.Master.Piece & "master_id = 1 and piece = 2"
+        assert piece.delete(dry_run=True, force=True) == {
+            name("master__piece"): 1,
+            name("user"): 1,
+        }
+        assert parts.counts() == (3, 2, 4, 3, 2)
+
+    @pytest.mark.parametrize(
+        ("options", "notes"),
+        [
+            (
+                {"force_masters": True},
+                {
+                    "source": "1 row",
+                    "master": "2 rows, 2 as masters of deleted parts",
+                    "master__piece": "4 rows, with their masters",
+                    "master__detail": "3 rows, with their masters",
+                    "user": "2 rows",
+                },
+            ),
+            (
+                {"force_parts": True},
+                {
+                    "source": "1 row",
+                    "master__piece": "2 rows, 2 without their masters",
+                    "master__detail": "3 rows, 3 without their masters",
+                },
+            ),
+        ],
+    )
+    def test_the_plan_tells_of_masters(self, parts, answers, capsys, options, notes):
+        answers.replies = ["no"]
+        assert (parts.Source & "source = 1").delete(safemode=True, **options) == 0
+        lines = capsys.readouterr().out.splitlines()[1:-1]
+        shown = {line.split("`")[3]: " ".join(line.split("`")[4].split()) for line in lines}
+        assert shown == notes
+        assert parts.counts() == (3, 2, 4, 3, 2)
 
     def test_drop_of_a_part_is_refused(self, parts):
         with pytest.raises(DataJointError, match="force=True"):

@@ -291,9 +291,7 @@ def test_a_table_declared_by_another_session_is_found(connect, connection, schem
     assert table.fetch("later").tolist() == [1]
 
 
-def test_a_replace_that_is_refused_names_the_unique_key(declare, differs):
-    reason = "a replace takes the place of every entity that it conflicts with"
-    differs(sqlite=reason, mysql=reason)
+def test_a_replace_that_is_refused_names_the_unique_key(declare):
     table = declare("a : int\n---\nb : int\nunique index (b)")
     table.insert([(1, 1), (2, 2)])
     with pytest.raises(DuplicateError, match="an entity with b = 2 exists already"):

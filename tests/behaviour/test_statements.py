@@ -164,6 +164,34 @@ def test_populate_one_key(Item, count):
     assert count(one) == 6
 
 
+@pytest.mark.parametrize("rows", [1, 100])
+def test_a_delete(make_schema, count, rows):
+    """However many rows: by tables, and by levels of tables that refer to one another."""
+    schema = make_schema()
+    definitions = {
+        "Subject": "subject : int",
+        "Session": "-> Subject\nsession : int",
+        "Scan": "-> Session\nscan : int",
+        "Note": "-> Session\nnote : int",
+    }
+    context = {}
+    for name, definition in definitions.items():
+        class_ = type(name, (dj.Manual,), {"definition": definition})
+        context[name] = schema(class_, context=context)
+    Subject, Session, Scan, Note = context.values()
+    Subject.insert((i,) for i in range(2 * rows))
+    Session.insert((i, 1) for i in range(2 * rows))
+    Scan.insert((i, 1, 1) for i in range(2 * rows))
+    Note.insert((i, 1, 1) for i in range(2 * rows))
+    query = Subject & f"subject < {rows}"
+    # the catalog; a count for each of 3 levels
+    catalog = count(lambda: schema.connection.dependencies.load())
+    assert count(lambda: query.delete(dry_run=True)) == catalog + 3
+    # begin, commit, and for each table a delete and its note in the log
+    assert count(query.delete) == catalog + 3 + 2 + 2 * 4
+    assert len(Note()) == rows
+
+
 def test_declaring_a_table(make_schema, count, backend):
     schema = make_schema()
     schema(_tables(1)[0])

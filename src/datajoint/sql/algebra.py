@@ -8,7 +8,7 @@ Manual 8.5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,12 +65,12 @@ class OneOf:
     rows : tuple of tuple
         Encoded values.
     types : tuple of (AttributeType or None)
-        The types of the attributes, where they are known.
+        The types of the attributes; None where one is not known.
     """
 
     attributes: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
-    types: tuple[AttributeType | None, ...] = ()
+    types: tuple[AttributeType | None, ...]
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,27 @@ def attributes_of(condition: Condition) -> frozenset[str]:
     return frozenset()
 
 
+def _simple(condition: Condition) -> Iterator[Condition]:
+    """List the conditions that a condition is composed of."""
+    if isinstance(condition, (AllOf, AnyOf)):
+        for part in condition.conditions:
+            yield from _simple(part)
+    elif isinstance(condition, Negation):
+        yield from _simple(condition.condition)
+    else:
+        yield condition
+
+
 def refers_to_relations(condition: Condition) -> bool:
     """Tell whether a condition depends on the contents of any relation."""
-    if isinstance(condition, (AllOf, AnyOf)):
-        return any(map(refers_to_relations, condition.conditions))
-    if isinstance(condition, Negation):
-        return refers_to_relations(condition.condition)
-    return isinstance(condition, Matching)
+    return any(isinstance(part, Matching) for part in _simple(condition))
+
+
+def is_lasting(condition: Condition) -> bool:
+    """Tell whether a condition depends on the entity only: on no relation, time or chance."""
+    return not refers_to_relations(condition) and all(
+        part.fragment.lasting for part in _simple(condition) if isinstance(part, Written)
+    )
 
 
 # -- relations ------------------------------------------------------------------------------------

@@ -65,6 +65,9 @@ class Dialect:
     encode_literal : callable
         The value of a literal in a fragment, and the type of what it is compared with (None when
         unknown) → what is bound.
+    folded : callable
+        A text → what all texts have in common that the database takes for equal to it, as nearly
+        as can be told outside of it.
     key_set : callable
         Rows of encoded values, and the types of the attributes that they are compared with (None
         when unknown) → a subquery that lists them, carried by few parameters.
@@ -114,6 +117,7 @@ class Dialect:
     translate: Translate | None
     storage: Mapping[str, Storage]
     encode_literal: Callable[[Any, AttributeType | None], Any]
+    folded: Callable[[str], str]
     key_set: Callable[[Sequence[tuple[Any, ...]], Sequence[AttributeType | None]], SQL]
     computed: Callable[[SQL, AttributeType | None], SQL]
     json_value: JsonValue
@@ -184,3 +188,16 @@ class Dialect:
         if self.translate is None:
             template = self.unchanged(template)
         return fragment.render(template, attribute, self.encode_literal)
+
+
+def on_conflict_skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
+    """Leave an entity with the same primary key as it is, where the database has ON CONFLICT."""
+    return f" ON CONFLICT ({', '.join(key)}) DO NOTHING"
+
+
+def on_conflict_replace(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
+    """Give every attribute but the key its value in the rejected row, given or default."""
+    if not rest:
+        return on_conflict_skip(table, key, rest)
+    assignments = ", ".join(f"{name} = EXCLUDED.{name}" for name in rest)
+    return f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {assignments}"

@@ -73,6 +73,20 @@ COMPARISONS = (
 #: A text with more literals keeps them: databases limit the number of parameters.
 _MOST_PARAMETERS = 1000
 _VOLATILE = (exp.Rand, exp.Uuid)
+#: What may give another value later, or may do so as far as is known here.
+_FLEETING = (
+    *_VOLATILE,
+    exp.Select,
+    exp.Anonymous,
+    exp.CurrentTimestamp,
+    exp.CurrentDate,
+    exp.CurrentTime,
+    exp.UtcTimestamp,
+    exp.UtcDate,
+    exp.UtcTime,
+    exp.Localtime,
+    exp.Localtimestamp,
+)
 
 # Marks that stand in a generated text for an attribute and for a literal.
 _ATTRIBUTE_MARK, _LITERAL_MARK = "\x02", "\x03"
@@ -150,6 +164,11 @@ class Fragment:
     @property
     def volatile(self) -> bool:
         return self.shape.volatile
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it is known to give the same value of the same entity at any time."""
+        return self.shape.lasting
 
     def result_type(self, types: Mapping[str, AttributeType | None]) -> AttributeType | None:
         """Infer the type of the result from the types of the attributes; None when unknown."""
@@ -260,7 +279,7 @@ _shapes: dict[tuple[str, tuple[Any, ...]], _Shape] = {}
 class _Shape:
     """A parsed text with marks in the place of its plain literals; compared by identity."""
 
-    __slots__ = ("aggregates", "bare", "names", "tree", "unchanged", "volatile")
+    __slots__ = ("aggregates", "bare", "lasting", "names", "tree", "unchanged", "volatile")
 
     def __init__(self, tree: exp.Expr, text: str, start: int) -> None:
         columns = [c for c in tree.find_all(exp.Column, bfs=False) if _is_attribute(c)]
@@ -270,6 +289,7 @@ class _Shape:
         self.bare = frozenset(c.name for c in columns if not c.find_ancestor(exp.AggFunc))
         self.aggregates = any(not _windowed(node) for node in tree.find_all(exp.AggFunc))
         self.volatile = tree.find(*_VOLATILE) is not None
+        self.lasting = tree.find(*_FLEETING) is None
 
 
 def _windowed(node: exp.Expr) -> bool:

@@ -26,7 +26,7 @@ from ..types import (
 )
 from .dialect import Dialect, Storage
 from .mysql_json import json_equals, json_value, without_arrows
-from .text import SQL, listed, literal
+from .text import SQL, folded, listed, literal
 
 # -- types ----------------------------------------------------------------------------------------
 
@@ -96,12 +96,20 @@ def _skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
     The clause serves conflicts in every unique index. One in another index than the primary key
     is an error, as it is without the clause: a subquery of two rows raises it.
     """
-    if not key:
-        return " ON DUPLICATE KEY UPDATE"
     first = f"{table}.{key[0]}"
     same = " AND ".join(f"{table}.{name} = VALUES({name})" for name in key)
     error = "(SELECT 1 UNION SELECT 2)"
     return f" ON DUPLICATE KEY UPDATE {first} = IF({same}, {first}, {error})"
+
+
+def _replace(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
+    """Give every attribute but the key its value in the rejected row, given or default.
+
+    REPLACE would delete whatever has the same value of any unique index, and fail where others
+    refer to the entity.
+    """
+    assignments = "".join(f", {table}.{name} = VALUES({name})" for name in rest)
+    return _skip(table, key, rest) + assignments
 
 
 def _assigned(column: str, source: AttributeType | None, type_: AttributeType | None) -> str:
@@ -157,6 +165,7 @@ DIALECT = Dialect(
     unchanged=without_arrows,
     storage=STORAGE,
     encode_literal=lambda value, compared_with: value,
+    folded=lambda text: folded(text).rstrip(" "),
     key_set=_key_set,
     json_value=json_value,
     json_equals=json_equals,
@@ -166,7 +175,7 @@ DIALECT = Dialect(
     retypes=_retypes,
     inserts={
         "insert": ("INSERT INTO", lambda table, key, rest: ""),
-        "replace": ("REPLACE INTO", lambda table, key, rest: ""),
+        "replace": ("INSERT INTO", _replace),
         "skip": ("INSERT INTO", _skip),
     },
     row_of_defaults="() VALUES ()",

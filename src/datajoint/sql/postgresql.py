@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any
 
 from ..types import AttributeType, Blob, Enum, Float, Integer, String
-from .dialect import Dialect, Storage
+from .dialect import Dialect, Storage, on_conflict_replace, on_conflict_skip
 from .postgresql_assign import assigned
 from .postgresql_fragments import translate
 from .postgresql_json import json_equals, json_value
 from .postgresql_values import KINDS, TEXT_COLLATION, leading_number, read_duration, read_moment
-from .text import SQL, Param, join, listed, literal
+from .text import SQL, Param, folded, join, listed, literal
 
 # -- types ----------------------------------------------------------------------------------------
 
@@ -200,18 +200,6 @@ def _null(type_: AttributeType | None) -> str:
     return f"CAST(NULL AS {declaration}){collate}{collation}"
 
 
-def _replace(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
-    """Give every other attribute its value in the rejected row, given or default."""
-    if not rest:
-        return _skip(table, key, rest)
-    assignments = ", ".join(f"{name} = EXCLUDED.{name}" for name in rest)
-    return f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {assignments}"
-
-
-def _skip(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
-    return f" ON CONFLICT ({', '.join(key)}) DO NOTHING"
-
-
 DIALECT = Dialect(
     quote_mark='"',
     placeholder="%s",
@@ -219,6 +207,7 @@ DIALECT = Dialect(
     translate=translate,
     storage=STORAGE,
     encode_literal=_encode_literal,
+    folded=folded,
     key_set=_key_set,
     literal=_literal,
     json_value=json_value,
@@ -226,8 +215,8 @@ DIALECT = Dialect(
     computed=_computed,
     inserts={
         "insert": ("INSERT INTO", lambda table, key, rest: ""),
-        "replace": ("INSERT INTO", _replace),
-        "skip": ("INSERT INTO", _skip),
+        "replace": ("INSERT INTO", on_conflict_replace),
+        "skip": ("INSERT INTO", on_conflict_skip),
     },
     null=_null,
     assigned=partial(assigned, storage=STORAGE),

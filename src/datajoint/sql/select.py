@@ -140,6 +140,11 @@ class Writer:
             statement = self._nest(statement, [])
         return SQL("SELECT COUNT(*)", self._body(statement))
 
+    def counts(self, relations: Iterable[Relation]) -> SQL:
+        """Count the entities of several relations, in one row."""
+        counts = (parenthesized(self.count(relation)) for relation in relations)
+        return SQL("SELECT ", join(", ", counts))
+
     def exists(self, relation: Relation) -> SQL:
         """Tell whether a relation has any entity: 1 or 0."""
         statement = self._visit(relation, frozenset())
@@ -459,8 +464,9 @@ class Writer:
 
     @_condition.register
     def _(self, condition: algebra.OneOf, attribute: Attributes) -> SQL:
-        types = condition.types or (None,) * len(condition.attributes)
-        values = self.dialect.key_set(condition.rows, types)
+        if not condition.rows:
+            return SQL("FALSE")
+        values = self.dialect.key_set(condition.rows, condition.types)
         return SQL(self._row(condition.attributes, attribute), " IN (", values, ")")
 
     @_condition.register

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import json
+import string
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -33,7 +34,7 @@ from ..types import (
     to_datetime,
 )
 from ..types import Decimal as DecimalType
-from .dialect import Dialect, Storage
+from .dialect import Dialect, Storage, on_conflict_replace, on_conflict_skip
 from .fragment import infer
 from .json_operators import json_operator, unquoted_operand
 from .sqlite_json import json_equals, json_text, json_value
@@ -626,6 +627,10 @@ def _computed(expression: SQL, type_: AttributeType | None) -> SQL:
     return expression
 
 
+#: NOCASE knows the letters of ASCII only.
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
 def _key_set(rows: Sequence[tuple[Any, ...]], types: Sequence[AttributeType | None]) -> SQL:
     if len(types) == 1:
         values = json.dumps([row[0] for row in rows])
@@ -659,16 +664,14 @@ DIALECT = Dialect(
     translate=translate,
     storage=STORAGE,
     encode_literal=_encode_literal,
+    folded=lambda text: text.translate(_LOWER),
     key_set=_key_set,
     json_value=json_value,
     json_equals=json_equals,
     inserts={
         "insert": ("INSERT INTO", lambda table, key, rest: ""),
-        "replace": ("INSERT OR REPLACE INTO", lambda table, key, rest: ""),
-        "skip": (
-            "INSERT INTO",
-            lambda table, key, rest: f" ON CONFLICT ({', '.join(key)}) DO NOTHING",
-        ),
+        "replace": ("INSERT INTO", on_conflict_replace),
+        "skip": ("INSERT INTO", on_conflict_skip),
     },
     computed=_computed,
     assigned=_assigned,

@@ -62,8 +62,7 @@ def insert_rows(
     mode : {"insert", "replace", "skip"}
         What happens when the primary key exists.
     """
-    before, conflict = dialect.inserts[mode]
-    tail = conflict(table, *(list(map(dialect.quote, part)) for part in (key, rest)))
+    before, tail = _mode(dialect, table, key, rest, mode)
     if not columns:  # where everything has a default, the primary key counts
         return Insert(f"{before} {table} ", (), dialect.row_of_defaults, "")
     names = ", ".join(map(dialect.quote, columns))
@@ -94,7 +93,7 @@ def insert_select(
     sources : mapping
         Their types in the relation.
     """
-    before, conflict = dialect.inserts[mode]
+    before, tail = _mode(dialect, table, key, rest, mode)
     names = ", ".join(map(dialect.quote, types))
     assigned = ", ".join(
         dialect.assigned(dialect.quote(name), sources[name], type_) for name, type_ in types.items()
@@ -105,8 +104,18 @@ def insert_select(
         f"{before} {table} ({names}) SELECT {assigned} FROM (",
         query,
         ") AS source WHERE TRUE",
-        conflict(table, *(list(map(dialect.quote, part)) for part in (key, rest))),
+        tail,
     )
+
+
+def _mode(
+    dialect: Dialect, table: str, key: Sequence[str], rest: Sequence[str], mode: str
+) -> tuple[str, str]:
+    """Write what stands before the table and after the values of an insert."""
+    before, conflict = dialect.inserts[mode]
+    if not key:  # of a table that others made, where no entity is the same as another
+        return before, ""
+    return before, conflict(table, *(list(map(dialect.quote, part)) for part in (key, rest)))
 
 
 def update(dialect: Dialect, table: str, values: Mapping[str, Any], condition: Condition) -> SQL:

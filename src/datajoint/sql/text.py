@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,6 +109,12 @@ def literal(value: Any) -> str:
     if isinstance(value, list):
         return f"ARRAY[{', '.join(map(literal, value))}]"
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def folded(text: str) -> str:
+    """Bring texts that differ in case and accents only into one form."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 def join(separator: str, parts: Iterable[Chunk | SQL]) -> SQL:

@@ -1,0 +1,185 @@
+"""Inserts: rows in chunks, all of them or none, and queries inside the database.
+
+Manual 7.2.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from .connection import Connection
+from .declare import TableSpec
+from .errors import AccessError, DataJointError, DuplicateError, IntegrityError
+from .expression import QueryExpression
+from .insertion import EncodedRow, RowEncoder, rows_of
+from .refusals import Checker, explain
+from .sql.statements import insert_rows, insert_select
+
+CHUNK = 1000
+#: Chunks with this many bytes of blobs are sent, however few rows they have.
+_LARGE = 2**26
+#: What the modes of an insert may need on one database or another.
+_PRIVILEGES = {
+    "insert": "INSERT",
+    "replace": "INSERT and UPDATE",
+    "skip": "INSERT or UPDATE",
+}
+
+
+def insert(
+    connection: Connection,
+    spec: TableSpec,
+    rows: Any,
+    mode: str,
+    ignore_extra_fields: bool,
+    chunk_size: int = CHUNK,
+    progress: bool = False,
+) -> None:
+    """Insert rows, all of them or none.
+
+    Parameters
+    ----------
+    connection : Connection
+    spec : TableSpec
+        The table.
+    rows
+        Anything but a query that ``Table.insert`` takes.
+    mode : {"insert", "replace", "skip"}
+        What happens when the primary key exists.
+    ignore_extra_fields : bool
+        Whether fields that are no attributes are passed over.
+    chunk_size : int
+        How many rows are held and sent at once.
+    progress : bool
+        Whether a progress bar is shown.
+
+    Raises
+    ------
+    DataJointError
+        Names the row, the attribute and the value that are refused; nothing is inserted.
+    """
+    if isinstance(rows, Mapping):  # one entity, as in manual 9.1.1
+        rows = (rows,)
+    encoder = RowEncoder(spec, connection.dialect, ignore_extra_fields)
+    if isinstance(rows, tuple) and len(rows) == 1:
+        _insert_chunks(connection, spec, [[encoder.encode(rows[0])]], mode)
+        return
+    listed = rows_of(rows)
+    encoded = (encoder.encode(row, i) for i, row in enumerate(listed))
+    chunks: Iterable[list[EncodedRow]] = _chunks(encoded, chunk_size, bool(spec.heading.blobs))
+    if progress:
+        total = len(listed) if isinstance(listed, Sized) else None
+        chunks = _with_progress(chunks, spec.name.table, total)
+    _insert_chunks(connection, spec, chunks, mode, connection.atomic())
+
+
+def _chunks(
+    rows: Iterator[EncodedRow], chunk_size: int, has_blobs: bool
+) -> Iterator[list[EncodedRow]]:
+    """Divide rows into chunks of so many rows, and fewer where their blobs are large."""
+    if not has_blobs:
+        yield from iter(lambda: list(itertools.islice(rows, chunk_size)), [])
+        return
+    chunk: list[EncodedRow] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += sum(len(value) for value in row[1] if isinstance(value, bytes))
+        if len(chunk) == chunk_size or size > _LARGE:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _with_progress(
+    chunks: Iterable[list[EncodedRow]], name: str, total: int | None
+) -> Iterator[list[EncodedRow]]:
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, desc=name, unit="row", file=sys.stderr) as bar:
+        for chunk in chunks:
+            yield chunk
+            bar.update(len(chunk))
+
+
+def _insert_chunks(
+    connection: Connection,
+    spec: TableSpec,
+    chunks: Iterable[list[EncodedRow]],
+    mode: str,
+    transaction: AbstractContextManager[None] = nullcontext(),  # noqa: B008 - has no state
+) -> None:
+    """Insert rows chunk by chunk, and explain why they are refused after they are undone."""
+    dialect, heading = connection.dialect, spec.heading
+    table = dialect.table(spec.name.schema, spec.name.table)
+    key, rest = heading.stored_key, heading.stored_rest
+    chunk: list[EncodedRow] = []
+    start = 0
+    try:
+        with connection.requiring(_PRIVILEGES[mode], "insert into", spec.name), transaction:
+            for chunk in chunks:
+                for columns, group in itertools.groupby(chunk, lambda row: row[0]):
+                    statement = insert_rows(dialect, table, columns, key, rest, mode)
+                    connection.insert(statement, [values for _, values in group])
+                start += len(chunk)
+    except (DuplicateError, IntegrityError) as error:
+        alone = not start and len(chunk) == 1
+        rows = [(None, chunk[0])] if alone else enumerate(chunk, start)
+        raise explain(connection, spec, rows, error, mode) from error.__cause__
+
+
+def insert_query(
+    connection: Connection,
+    spec: TableSpec,
+    query: QueryExpression,
+    mode: str,
+    ignore_extra_fields: bool,
+) -> None:
+    """Insert the result of a query without fetching it.
+
+    Parameters and errors are those of :func:`insert`.
+    """
+    heading = spec.heading
+    extra = [name for name in query.heading.names if name not in heading]
+    if extra and not ignore_extra_fields:
+        raise heading.unknown(extra[0], f" of {spec.name}").suggest(
+            "To pass over attributes of the query that the table does not have, set "
+            "ignore_extra_fields=True"
+        )
+    names = [name for name in heading.names if name in query.heading]
+    dialect = connection.dialect
+    if not names:  # entities without any values that were given
+        encoder = RowEncoder(spec, dialect, ignore_extra_fields=False)
+        _insert_chunks(connection, spec, [[encoder.encode({})] * len(query)], mode)
+        return
+    key, rest = heading.stored_key, heading.stored_rest
+    types = {name: heading.types[name] for name in names}
+    table = dialect.table(spec.name.schema, spec.name.table)
+    statement = insert_select(
+        dialect, table, types, key, rest, mode, query.relation, query.heading.types
+    )
+    try:
+        with connection.requiring(_PRIVILEGES[mode], "insert into", spec.name):
+            connection.execute(statement)
+    except AccessError:
+        raise
+    except DataJointError as error:
+        _explain_query(connection, spec, query, mode)
+        raise type(error)(f"Cannot insert a query into {spec.name}: {error}") from error
+
+
+def _explain_query(
+    connection: Connection, spec: TableSpec, query: QueryExpression, mode: str
+) -> None:
+    """Raise the error of the row and the value that are refused, if they can be found out here."""
+    encoder = RowEncoder(spec, connection.dialect, ignore_extra_fields=True)
+    checker = Checker(connection, spec, mode)
+    encoded = enumerate(encoder.encode(row, number) for number, row in enumerate(query))
+    for chunk in iter(lambda: list(itertools.islice(encoded, CHUNK)), []):
+        for fault in checker.faults(chunk):
+            fault.throw(spec.name)
