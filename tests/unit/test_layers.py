@@ -73,9 +73,12 @@ LAYERS = [
     "backends.mysql",
     # session
     "codec",
+    "streaming",
     "connection",
     # query
     "fetch",
+    "frames",
+    "retrieval",
     "preview",
     "expression",
     # tables
@@ -102,7 +105,16 @@ LAYERS = [
 ]
 
 #: Packages that may be imported where they are used: optional ones, and slow ones.
-LOCAL_IMPORTS = {"IPython", "matplotlib", "networkx", "pandas", "skimage", "tqdm"}
+LOCAL_IMPORTS = {
+    "IPython",
+    "matplotlib",
+    "networkx",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "skimage",
+    "tqdm",
+}
 
 #: What `import datajoint` must not load.
 HEAVY = (

@@ -10,7 +10,7 @@ import os
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import psycopg
@@ -40,7 +40,43 @@ LARGE = 2**11
 LARGEST = 2**30 - 2**16
 
 quote = DIALECT.quote
+#: The cursor of a result that is read in parts, and the transaction that it needs.
+_CURSOR, _BEGIN_READING = quote("datajoint stream"), "BEGIN READ ONLY"
 _Values = Sequence[Any] | Mapping[str, Any]
+
+
+class _PostgreSQLSource:
+    """The result of a query that a cursor on the server has, in a transaction."""
+
+    def __init__(self, backend: PostgreSQLBackend, text: str, values: Sequence[Any]) -> None:
+        self._backend = backend
+        self._query: tuple[str, Sequence[Any]] | None = (text, values)
+        self._is_alone = not backend.in_transaction
+
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        if self._query is None:
+            rows = self._fetch(size)
+        else:
+            text, values = self._query
+            self._query = None
+            with self._backend.together() if self._is_alone else nullcontext():
+                if self._is_alone:
+                    self._backend.execute(_BEGIN_READING)
+                    # the whole is wanted, not the first rows
+                    self._backend.execute("SET LOCAL cursor_tuple_fraction = 1")
+                    self._backend.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                self._backend.execute(f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {text}", values)
+                rows = self._fetch(size)
+        return rows
+
+    def _fetch(self, size: int) -> list[tuple[Any, ...]]:
+        return self._backend.execute(f"FETCH {size} FROM {_CURSOR}").fetchall()
+
+    def close(self) -> None:
+        if self._is_alone:
+            self._backend.rollback()
+        elif self._query is None and self._backend.in_transaction:
+            self._backend.execute(f"CLOSE {_CURSOR}")
 
 
 class PostgreSQLBackend(Backend):
@@ -135,7 +171,8 @@ class PostgreSQLBackend(Backend):
         return self._connection
 
     @property
-    def _in_transaction(self) -> bool:
+    def in_transaction(self) -> bool:
+        """Whether the server has a transaction in progress."""
         status = self._open.info.transaction_status
         return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
@@ -159,7 +196,7 @@ class PostgreSQLBackend(Backend):
     @contextmanager
     def _statement(self, pipeline: bool = True) -> Iterator[None]:
         """Let a transaction go on after a failed statement, in the same round trip."""
-        if not self._in_transaction:
+        if not self.in_transaction:
             yield
             return
         connection = self._open
@@ -169,12 +206,19 @@ class PostgreSQLBackend(Backend):
                 yield
                 connection.execute("RELEASE SAVEPOINT statement")
         except BaseException:
-            if not connection.closed and self._in_transaction:
+            if not connection.closed and self.in_transaction:
                 with suppress(psycopg.Error):  # the error is what matters
                     connection.execute(
                         "ROLLBACK TO SAVEPOINT statement; RELEASE SAVEPOINT statement"
                     )
             raise
+
+    def stream(self, text: str, values: Sequence[Any] = ()) -> _PostgreSQLSource:
+        return _PostgreSQLSource(self, text, values)
+
+    def together(self) -> AbstractContextManager[Any]:
+        """Send the statements of a block in one round trip."""
+        return _pipeline(self._open)
 
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         largest = max((len(v) for row in rows for v in row if isinstance(v, bytes)), default=0)
@@ -239,7 +283,7 @@ class PostgreSQLBackend(Backend):
             raise QueryError("The transaction was rolled back after an error in it")
 
     def rollback(self) -> None:
-        if self.is_connected and self._in_transaction:
+        if self.is_connected and self.in_transaction:
             self._open.execute("ROLLBACK")
 
     # -- schemas ------------------------------------------------------------------------------
