@@ -42,7 +42,7 @@ def to_polars(query: Query, attrs: Sequence[Any], options: Options) -> Any:
         import polars as pl
     except ModuleNotFoundError as error:
         raise _missing("to_polars", "polars") from error
-    frame = pl.DataFrame(to_arrow(query, attrs, options))
+    frame = pl.DataFrame(_narrowed(to_arrow(query, attrs, options)))
     enums = {
         name: attribute.attribute_type.members
         for name, attribute in query.heading.attributes.items()
@@ -53,6 +53,23 @@ def to_polars(query: Query, attrs: Sequence[Any], options: Options) -> Any:
     return frame.with_columns(
         pl.col(name).cast(pl.Enum(members)) for name, members in enums.items()
     )
+
+
+def _narrowed(table: Any) -> Any:
+    """Give decimals at most the 38 digits that Polars has."""
+    import pyarrow as pa
+
+    for i, field in enumerate(table.schema):
+        if pa.types.is_decimal256(field.type):
+            narrow = pa.decimal128(_MAX_DIGITS, field.type.scale)
+            try:
+                table = table.set_column(i, field.name, table.column(i).cast(narrow))
+            except pa.ArrowException as error:
+                raise DataJointError(
+                    f"`{field.name}` has values with more than the {_MAX_DIGITS} digits that "
+                    "Polars holds; fetch them by `to_arrow()`"
+                ) from error
+    return table
 
 
 def _missing(method: str, package: str) -> DataJointError:
@@ -234,10 +251,10 @@ class _Inferred:
 
     def _unfit(self, present: list[Any]) -> DataJointError:
         kinds = ", ".join(dict.fromkeys(map(_kind, present)))
-        blobs = "of blobs it takes bytes alone, or 1-D arrays of numbers of one dtype. "
+        blobs = ": of blobs it takes bytes alone, or 1-D arrays of numbers of one dtype"
         return DataJointError(
-            f"`{self._attribute.name}` has values that no column of a table holds ({kinds}): "
-            f"{blobs if self._attribute.is_blob else ''}leave the attribute out, or fetch by "
+            f"`{self._attribute.name}` has values that no column of a table holds ({kinds})"
+            f"{blobs if self._attribute.is_blob else ''}. Leave the attribute out, or fetch by "
             "`to_dicts()`"
         )
 

@@ -183,9 +183,8 @@ class MySQLBackend(Backend):
 
     def hang_up(self, cursor: Any) -> None:
         """Close the session in the middle of a result."""
-        if self._connection is not None:
-            drivers.hang_up(self._connection, cursor)
-            self._connection = None
+        drivers.hang_up(self._connection, cursor)
+        self._connection = None
 
     def _encoded(self, text: str) -> bytes:
         encoding: str = getattr(self._connection, "encoding", "utf8")

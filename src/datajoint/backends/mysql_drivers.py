@@ -81,15 +81,28 @@ def unbuffered(connection: Any) -> Any:
 
 
 def hang_up(connection: Any, cursor: Any) -> None:
-    """Close a connection in the middle of a result, of which both drivers would read the rest."""
-    with (
-        suppress(OSError, AttributeError, *ERRORS),  # it was closed, or lost
-        socket.socket(fileno=os.dup(socket_of(connection))) as line,
-    ):
-        line.shutdown(socket.SHUT_RDWR)
-    for closed in (cursor, connection):
+    """Close a connection, None if it is closed, in the middle of a result.
+
+    Both drivers would read the rest of it first, and PyMySQL even where that is lost.
+    """
+    if connection is not None:
+        with (
+            suppress(OSError, AttributeError, *ERRORS),  # it was closed, or lost
+            socket.socket(fileno=os.dup(socket_of(connection))) as line,
+        ):
+            line.shutdown(socket.SHUT_RDWR)
+    _close_unread(cursor)
+    if connection is not None:
         with suppress(OSError, *ERRORS):
-            closed.close()
+            connection.close()
+
+
+def _close_unread(cursor: Any) -> None:
+    result: Any = getattr(cursor, "_result", None)
+    if hasattr(result, "unbuffered_active"):
+        result.unbuffered_active = False
+    with suppress(OSError, *ERRORS):
+        cursor.close()
 
 
 def abandon(connection: Any, cursor: Any = None) -> None:
@@ -109,8 +122,7 @@ def abandon(connection: Any, cursor: Any = None) -> None:
         os.dup2(nowhere, socket_of(connection))
     os.close(nowhere)
     if cursor is not None:
-        with suppress(OSError, *ERRORS):
-            cursor.close()
+        _close_unread(cursor)
 
 
 #: Those which say goodbye to the server when they are collected, as at the end of a process.
