@@ -762,6 +762,35 @@ class TestForms:
         assert some["cube"].tolist() == [0, 1, 8]
         assert list(numbers.to_pandas("KEY", limit=1).columns) == []
 
+    @pytest.mark.parametrize("in_transaction", [False, True])
+    def test_rows_that_come_one_by_one_are_those_that_are_fetched(
+        self, connection, typed, in_transaction
+    ):
+        if in_transaction:
+            connection.start_transaction()
+        expected = typed.fetch(as_dict=True, order_by="id")
+        (batch,) = typed.fetch_batches(order_by="id", size=5)
+        for rows in (list(typed & dj.Top(None, "id")), batch, typed.to_dicts(order_by="id")):
+            for row, other in zip(rows, expected, strict=True):
+                np.testing.assert_equal(row, other)
+                assert [type(v) for v in row.values()] == [type(v) for v in other.values()]
+        if in_transaction:
+            connection.cancel_transaction()
+
+    def test_restrictions_with_many_and_with_strange_values(self, schema, numbers):
+        keys = [{"n": n} for n in range(0, ROWS, 2)]
+        assert in_order(numbers & keys) == EXPECTED[::2]
+
+        @schema
+        class Texts(dj.Manual):
+            definition = """
+            text : varchar(60)
+            """
+
+        texts = ["100%", "%s", "'; --", 'a "b"', "back\\slash", "é", "%%", "?"]
+        Texts.insert((text,) for text in texts)
+        assert [[row["text"] for row in Texts & {"text": t}] for t in texts] == [[t] for t in texts]
+
     def test_frames_of_nothing_keep_objects(self, typed):
         frame = (typed & "id > 5").fetch(format="frame")
         kinds = {name: frame[name].dtype.kind for name in TYPES}
@@ -902,7 +931,7 @@ class TestOptions:
         assert fetch(few, offset=5, order_by="n desc") == [2, 1, 0]
         assert fetch(few, offset=0, order_by="n") == list(range(8))
 
-    @pytest.mark.parametrize("form", ORDERED)
+    @pytest.mark.parametrize("form", ["fetch", "frame", "fetch_batches"])
     @pytest.mark.parametrize(
         "order_by",
         [
