@@ -10,7 +10,7 @@ import os
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import psycopg
@@ -40,8 +40,14 @@ LARGE = 2**11
 LARGEST = 2**30 - 2**16
 
 quote = DIALECT.quote
-#: The cursor of a result that is read in parts, and the transaction that it needs.
-_CURSOR, _BEGIN_READING = quote("datajoint stream"), "BEGIN READ ONLY"
+#: The cursor of a result that is read in parts, and what begins the transaction that it needs: all
+#: rows are wanted, not the first ones soon, and the program may take its time.
+_CURSOR = quote("datajoint stream")
+_BEGIN_READING = (
+    "BEGIN READ ONLY",
+    "SET LOCAL cursor_tuple_fraction = 1",
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+)
 _Values = Sequence[Any] | Mapping[str, Any]
 
 
@@ -54,23 +60,15 @@ class _PostgreSQLSource:
         self._is_alone = not backend.in_transaction
 
     def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
-        if self._query is None:
-            rows = self._fetch(size)
-        else:
-            text, values = self._query
-            self._query = None
-            with self._backend.together() if self._is_alone else nullcontext():
-                if self._is_alone:
-                    self._backend.execute(_BEGIN_READING)
-                    # the whole is wanted, not the first rows
-                    self._backend.execute("SET LOCAL cursor_tuple_fraction = 1")
-                    self._backend.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-                self._backend.execute(f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {text}", values)
-                rows = self._fetch(size)
-        return rows
-
-    def _fetch(self, size: int) -> list[tuple[Any, ...]]:
-        return self._backend.execute(f"FETCH {size} FROM {_CURSOR}").fetchall()
+        query, self._query = self._query, None
+        fetch = f"FETCH {size} FROM {_CURSOR}"
+        if query is None:
+            return self._backend.execute(fetch).fetchall()
+        text, values = query
+        begin = _BEGIN_READING if self._is_alone else ()
+        declare = f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {text}"
+        statements = ((declare, values), (fetch, ()))
+        return self._backend.execute_together(begin, statements).fetchall()
 
     def close(self) -> None:
         if self._is_alone:
@@ -177,6 +175,30 @@ class PostgreSQLBackend(Backend):
         return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     def execute(self, text: str, values: _Values = ()) -> Cursor:
+        if _CONTROL.match(text):
+            return self._send(text, values)
+        with self._statement():
+            return self._send(text, values)
+
+    def execute_together(
+        self, begin: Sequence[str], statements: Iterable[tuple[str, Sequence[Any]]]
+    ) -> Cursor:
+        """Run statements in one round trip, and give the result of the last one.
+
+        Parameters
+        ----------
+        begin : sequence of str
+            What begins a transaction, if none is in progress.
+        statements : iterable
+            The statements, each with its values.
+        """
+        with _pipeline(self._open) if begin else self._statement():
+            for text in begin:
+                self._send(text, ())
+            cursors = [self._send(text, values) for text, values in statements]
+        return cursors[-1]
+
+    def _send(self, text: str, values: _Values) -> psycopg.Cursor[tuple[Any, ...]]:
         cursor = self._open.cursor()
         given = values.values() if isinstance(values, Mapping) else values
         sizes = [len(v) for v in given if isinstance(v, (bytes, bytearray, memoryview))]
@@ -186,12 +208,7 @@ class PostgreSQLBackend(Backend):
         if not sizes or max(sizes) <= LARGE:
             # As literals: the types of parameters would have to be told to the server.
             text, bound = psycopg.ClientCursor(self._open).mogrify(text.encode(), values), None
-        if _CONTROL.match(text):
-            cursor.execute(text.encode(), bound, binary=True)
-        else:
-            with self._statement():
-                cursor.execute(text.encode(), bound, binary=True)
-        return cursor
+        return cursor.execute(text.encode(), bound, binary=True)
 
     @contextmanager
     def _statement(self, pipeline: bool = True) -> Iterator[None]:
@@ -215,10 +232,6 @@ class PostgreSQLBackend(Backend):
 
     def stream(self, text: str, values: Sequence[Any] = ()) -> _PostgreSQLSource:
         return _PostgreSQLSource(self, text, values)
-
-    def together(self) -> AbstractContextManager[Any]:
-        """Send the statements of a block in one round trip."""
-        return _pipeline(self._open)
 
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         largest = max((len(v) for row in rows for v in row if isinstance(v, bytes)), default=0)
