@@ -40,14 +40,10 @@ LARGE = 2**11
 LARGEST = 2**30 - 2**16
 
 quote = DIALECT.quote
-#: The cursor of a result that is read in parts, and what begins the transaction that it needs: all
-#: rows are wanted, not the first ones soon, and the program may take its time.
+#: The cursor of a result that is read in parts.
 _CURSOR = quote("datajoint stream")
-_BEGIN_READING = (
-    "BEGIN READ ONLY",
-    "SET LOCAL cursor_tuple_fraction = 1",
-    "SET LOCAL idle_in_transaction_session_timeout = 0",
-)
+#: All rows of it are wanted, not the first ones soon; and the program may take its time.
+_PATIENCE = "SET cursor_tuple_fraction = 1; SET idle_in_transaction_session_timeout = 0"
 _Values = Sequence[Any] | Mapping[str, Any]
 
 
@@ -65,10 +61,8 @@ class _PostgreSQLSource:
         if query is None:
             return self._backend.execute(fetch).fetchall()
         text, values = query
-        begin = _BEGIN_READING if self._is_alone else ()
         declare = f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {text}"
-        statements = ((declare, values), (fetch, ()))
-        return self._backend.execute_together(begin, statements).fetchall()
+        return self._backend.execute_together((declare, values), (fetch, ())).fetchall()
 
     def close(self) -> None:
         if self._is_alone:
@@ -94,6 +88,7 @@ class PostgreSQLBackend(Backend):
         self._user_at_host = ""
         self._session_id = 0
         self._prepared = False
+        self._is_patient = False
 
     # -- the session --------------------------------------------------------------------------
 
@@ -136,7 +131,7 @@ class PostgreSQLBackend(Backend):
         connection.adapters.register_loader("float4", _SingleLoader)
         connection.adapters.register_loader("jsonb", _JsonLoader)
         connection.adapters.register_loader(0, _UnknownLoader)
-        self._connection = connection
+        self._connection, self._is_patient = connection, False
         version = connection.info.server_version
         self._server = f"PostgreSQL {version // 10000}.{version % 10000}"
         if version < 120000:
@@ -180,21 +175,18 @@ class PostgreSQLBackend(Backend):
         with self._statement():
             return self._send(text, values)
 
-    def execute_together(
-        self, begin: Sequence[str], statements: Iterable[tuple[str, Sequence[Any]]]
-    ) -> Cursor:
-        """Run statements in one round trip, and give the result of the last one.
+    def execute_together(self, *statements: tuple[str, Sequence[Any]]) -> Cursor:
+        """Run statements with their values in a transaction, in one round trip.
 
-        Parameters
-        ----------
-        begin : sequence of str
-            What begins a transaction, if none is in progress.
-        statements : iterable
-            The statements, each with its values.
+        A transaction that reads is begun if none is in progress. Returns the last result.
         """
-        with _pipeline(self._open) if begin else self._statement():
-            for text in begin:
-                self._send(text, ())
+        alone = not self.in_transaction
+        if alone and not self._is_patient:
+            self._open.execute(_PATIENCE)
+            self._is_patient = True
+        with _pipeline(self._open) if alone else self._statement():
+            if alone:
+                self._open.execute("BEGIN READ ONLY")
             cursors = [self._send(text, values) for text, values in statements]
         return cursors[-1]
 
