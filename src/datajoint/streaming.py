@@ -13,7 +13,7 @@ import pickle
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from tempfile import SpooledTemporaryFile
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -131,9 +131,7 @@ class Stream:
         self._file = file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 (kept open)
         try:
             while self._source is not None:
-                rows = self._fetch_more(self._session, self._source)
-                # Nobody else can write into the file, which has no name.
-                pickle.dump(rows, file, pickle.HIGHEST_PROTOCOL)
+                _dump(self._fetch_more(self._session, self._source), file)
         finally:
             self._end()
             file.seek(0)
@@ -144,8 +142,12 @@ class Stream:
             if os.getpid() == self._process:
                 try:
                     self.spool()
-                except DataJointError as error:
-                    self._broken = error
+                except BaseException as error:
+                    if isinstance(error, DataJointError):
+                        self._broken = error
+                    else:
+                        self._broken = DataJointError(f"The rows are lost: {error!r}")
+                        raise
 
     def stop(self) -> None:
         """End because the connection is closed."""
@@ -205,11 +207,22 @@ class Stream:
         self._release(self, session)
 
 
+def _dump(rows: Sequence[Row], file: SpooledTemporaryFile[bytes]) -> None:
+    """Write a batch into a temporary file, which has no name: nobody else can write into it."""
+    try:
+        pickle.dump(rows, file, pickle.HIGHEST_PROTOCOL)
+    except OSError as error:
+        raise DataJointError(
+            f"The rows of a query cannot be kept in a temporary file in {gettempdir()}: {error}. "
+            "The variable TMPDIR names another folder"
+        ) from error
+
+
 def _load(file: SpooledTemporaryFile[bytes]) -> Sequence[Row]:
-    """Read a batch from a temporary file of this process."""
+    """Read a batch that :func:`_dump` wrote."""
     try:
         rows: Sequence[Row] = pickle.load(file)
-    except EOFError:
+    except (EOFError, pickle.UnpicklingError):  # the end, or a batch that was not written whole
         return ()
     return rows
 

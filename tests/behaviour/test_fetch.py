@@ -333,6 +333,39 @@ class TestIteration:
         assert in_order(copies.fetch(as_dict=True)) == EXPECTED
 
 
+class TestFiles:
+    """What is read through a temporary file, which cannot be written."""
+
+    @pytest.fixture
+    def full_disk(self, monkeypatch):
+        class Pickle:
+            UnpicklingError = streaming.pickle.UnpicklingError
+            HIGHEST_PROTOCOL = streaming.pickle.HIGHEST_PROTOCOL
+            load = staticmethod(streaming.pickle.load)
+
+            @staticmethod
+            def dump(rows, file, protocol):
+                raise OSError("No space left on device")
+
+        monkeypatch.setattr(streaming, "pickle", Pickle)
+
+    def test_in_a_transaction(self, connection, numbers, full_disk):
+        with (
+            pytest.raises(DataJointError, match=r"cannot be kept in a temporary file .* No space"),
+            connection.transaction,
+        ):
+            list(numbers)
+        assert len(list(numbers)) == ROWS
+
+    def test_rows_are_not_silently_missing(self, numbers, full_disk):
+        rows = iter(numbers)
+        seen = list(itertools.islice(rows, 10))
+        numbers.drop_quick()
+        with pytest.raises(DataJointError, match="cannot be kept in a temporary file"):
+            seen += rows
+        assert len(seen) < ROWS
+
+
 class TestLoss:
     @pytest.fixture
     def kill(self, backend, connection):
@@ -378,6 +411,18 @@ class TestLoss:
         monkeypatch.setattr(type(connection.backend), "stream", lose_once)
         assert len(list(numbers)) == ROWS
         assert len(losses) == 1
+
+    def test_lost_in_a_transaction(self, backend, connect, connection, numbers):
+        if backend == "sqlite":
+            pytest.skip("sqlite has no sessions to end")
+        connection.start_transaction()
+        assert len(list(numbers)) == ROWS
+        connect().kill(connection.connection_id)
+        for _ in range(2):
+            with pytest.raises(LostConnectionError):
+                list(numbers)
+        connection.cancel_transaction()
+        assert len(list(numbers)) == ROWS
 
     def test_lost_between_rows(self, schema, kill):
         @schema

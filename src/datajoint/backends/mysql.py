@@ -174,7 +174,7 @@ class MySQLBackend(Backend):
         return cast(Cursor, cursor)
 
     def stream(self, text: str, values: Sequence[Any] = ()) -> _MySQLSource:
-        if not self._is_patient:
+        if self._connection is None or not self._is_patient:
             self._send(b"SET SESSION net_write_timeout = %d" % PATIENCE)
             self._is_patient = True
         statement = self._encoded(text) % tuple(map(self._literal, values))

@@ -182,9 +182,8 @@ class SQLiteBackend(Backend):
 
     @property
     def reads_beside(self) -> bool:
-        return bool(
-            self._journal == "wal"
-        )  # which a database in memory has not, nor some file systems
+        # which a database in memory has not, nor one on some file systems
+        return bool(self._journal == "wal")
 
     def execute_written(self, text: str, values: Any = ()) -> SQLiteCursor:
         # A lone % stays as it is, as SQLite's own placeholders do.
