@@ -7,6 +7,7 @@ import gc
 import itertools
 import math
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -383,12 +384,8 @@ class TestLoss:
             )
             for (session,) in connection.query(sessions).fetchall():
                 connection.kill(session)
-            wait = sessions.replace("SELECT id", "SELECT count(*)").replace(
-                "SELECT pid", "SELECT count(*)"
-            )
-            while connection.query(wait).fetchall() != type(connection.query(wait).fetchall())(
-                [(0,)]
-            ):
+            count = re.sub("SELECT p?id", "SELECT count(*)", sessions)
+            while connection.query(count).fetchone()[0]:
                 pass
 
         return end
