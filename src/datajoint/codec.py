@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .blob import pack, unpack
+from .errors import DataJointError
 from .sql.dialect import Dialect
 from .types import Adapted, Attachment, AttributeType, External
 
@@ -96,6 +97,10 @@ def _write_file(stored: bytes, folder: Path) -> str:
 
     A file of the same name with other contents stays, and the new one gets a number.
     """
+    if not folder.is_dir():
+        raise DataJointError(
+            f"Attached files cannot be saved: there is no folder `{folder}` (`download_path`)"
+        )
     name_bytes, _, contents = stored.partition(b"\0")
     name = Path(name_bytes.decode()).name  # never outside of the folder
     file = folder / name

@@ -33,6 +33,7 @@ from .settings import choose_backend, config
 from .sql.dialect import Dialect
 from .sql.statements import Insert
 from .sql.text import SQL
+from .streaming import Pace, Row, Sessions, read_aside
 from .types import Adapted
 from .url import resolve
 from .utils import is_interactive
@@ -40,10 +41,14 @@ from .version import __version__
 
 _Result = TypeVar("_Result")
 #: Statements of the user after which the tables are others.
-_DEFINES = re.compile(r"\s*(create|alter|drop|rename)\b", re.IGNORECASE)
-#: Statements of the user that change no data.
+_DEFINES = re.compile(r"\s*(create|alter|drop|rename|truncate)\b", re.IGNORECASE)
+#: Those that change no data.
 _READS = re.compile(
     r"[\s(]*(select|with|values|table|show|explain|describe|desc|pragma|set)\b", re.IGNORECASE
+)
+#: Those after which the session is another than a new one would be.
+_CONFIGURES = re.compile(
+    r"\s*(set|use|begin|start|savepoint|lock|attach|pragma|create\s+temp\w*)\b", re.IGNORECASE
 )
 
 
@@ -103,6 +108,9 @@ class Connection:
                 "created when a schema is; another database is chosen by the settings "
                 "`database.host`, `database.url` or `database.path`"
             )
+        self._beside = Sessions(partial(backend, settings))
+        #: Whether the user has configured the session by statements of his own.
+        self._is_configured = False
         self._lock = threading.RLock()
         self._in_transaction = False
         #: The error that ended the transaction in progress for the database, if one did.
@@ -133,6 +141,7 @@ class Connection:
 
     def connect(self) -> None:
         """Open the session, and say to what."""
+        self._is_configured = False
         try:
             self._call(self._backend.connect)
         except AccessError as error:
@@ -151,6 +160,7 @@ class Connection:
         self._leave_parent()
         self._in_transaction = False
         self._broken = None
+        self._beside.close()
         self._backend.close()
 
     @property
@@ -251,6 +261,7 @@ class Connection:
         self._process = os.getpid()
         self._in_transaction = False
         self._broken = None
+        self._beside.abandon()
         self._backend.abandon()
         return True
 
@@ -286,8 +297,12 @@ class Connection:
         logger.debug("%s", query)
         if not _READS.match(query):
             self.check_changeable(f"run {query.strip()[:40]!r}")
+        defines = _DEFINES.match(query)
+        if defines:
+            self._beside.set_aside()
         cursor = self._run(lambda: self._backend.execute_written(query, args), reconnect)
-        if _DEFINES.match(query):
+        self._is_configured |= bool(_CONFIGURES.match(query))
+        if defines:
             self._catalog.clear()
             self.dependencies.clear()
         return _DictCursor(cursor) if as_dict else cursor
@@ -301,6 +316,53 @@ class Connection:
             return self._run(lambda: self._backend.execute(text, values).fetchall())
 
         return fetch() if self._cache is None else self._cache.rows(text, values, fetch)
+
+    def stream(self, statement: SQL, pace: Pace) -> Iterator[Sequence[Row]]:
+        """Run a query and iterate over the batches of its rows, which are of one moment.
+
+        The connection is free meanwhile, for changes of what is read too: see
+        :mod:`datajoint.streaming`.
+
+        Parameters
+        ----------
+        statement : SQL
+        pace : Pace
+            The size of the batches.
+
+        Raises
+        ------
+        LostConnectionError
+            When the connection is lost after there were rows.
+        """
+        if self._cache is not None:  # which has the whole result, and lets nothing be changed
+            cached, start = self.rows(statement), 0
+            while batch := cached[start : start + pace.size]:
+                start += len(batch)
+                pace.learn(batch)
+                yield batch
+            return
+        text, values = statement.compile(self.dialect.placeholder)
+        logger.debug("%s", text)
+        stream = None
+        if self._can_read_beside():
+            stream = self._beside.open(text, values, pace, config["database.reconnect"])
+        if stream is None:
+            stream = self._run(lambda: read_aside(self._backend, text, values, pace))
+        try:
+            while rows := stream.read():
+                yield rows
+        finally:
+            stream.close()
+
+    def _can_read_beside(self) -> bool:
+        """Tell whether another session would give the same rows as this one."""
+        with self._lock:
+            return (
+                os.getpid() == self._process
+                and not (self._in_transaction or self._is_configured)
+                and self._backend.reads_beside
+                and self._is_usable()
+            )
 
     def execute(self, statement: SQL) -> int:
         """Run a statement and count the rows that it changes; it is never done twice."""
@@ -554,6 +616,7 @@ class Connection:
     def create_table(self, spec: TableSpec) -> None:
         """Create a table."""
         self.check_changeable(f"create {spec.name}")
+        self._beside.set_aside()
         try:
             with self.requiring("CREATE, or REFERENCES on a parent", "create", spec.name):
                 self._run(lambda: self._backend.create_table(spec))
@@ -588,6 +651,7 @@ class Connection:
                 f"Table {name} was changed by others meanwhile; nothing was altered. Please look "
                 "again and repeat it"
             )
+        self._beside.set_aside()
         with self.requiring("ALTER, or is not its owner", "alter", name):
             self._run(lambda: self._backend.alter_table(name, statements), repeat=False)
         self._read_again(name)
@@ -600,6 +664,7 @@ class Connection:
     def drop_table(self, name: TableName) -> None:
         """Drop a table, to which no other refers."""
         self.check_changeable(f"drop {name}")
+        self._beside.set_aside()
         with self.requiring("DROP", "drop", name):
             self._run(lambda: self._backend.drop_table(name))
         self.forget_catalog(name.schema)
@@ -613,6 +678,7 @@ class Connection:
     def drop_schema(self, schema: str) -> None:
         """Drop a schema, whose tables are dropped."""
         self.check_changeable(f"drop the schema `{schema}`")
+        self._beside.set_aside()
         with self.requiring("DROP", "drop the schema", f"`{schema}`"):
             self._run(lambda: self._backend.drop_schema(schema))
         self.schemas.pop(schema, None)

@@ -7,18 +7,16 @@ which is run only when something is fetched. Manual chapter 8.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from types import EllipsisType
 from typing import Any, TypeVar
 
-from . import fetch as fetching
 from . import preview
 from .compatibility import check_join_compatible, check_union_compatible
 from .condition import (
     AndList,
     Not,
-    Queryable,
     Top,
     Universal,
     as_expression,
@@ -31,7 +29,7 @@ from .connection import Connection
 from .errors import DataJointError
 from .heading import Heading
 from .projection import project
-from .settings import config
+from .retrieval import Fetchable
 from .sql import algebra
 from .sql.algebra import Relation
 from .sql.select import Writer
@@ -39,7 +37,7 @@ from .sql.select import Writer
 Expression = TypeVar("Expression", bound="QueryExpression")
 
 
-class QueryExpression(Queryable):
+class QueryExpression(Fetchable):
     """A query: a table, or what operators made of tables.
 
     Operators: ``&`` and ``-`` restrict, ``*`` joins, ``proj`` projects, ``aggr`` aggregates and
@@ -361,124 +359,6 @@ class QueryExpression(Queryable):
         if not isinstance(other, QueryExpression):
             raise DataJointError(f"A table can be united with a table or query, not with {other!r}")
         return Union._unite(self, other)
-
-    # -- fetch ----------------------------------------------------------------------------------
-
-    def fetch(
-        self,
-        *attrs: Any,
-        offset: int | None = None,
-        limit: int | None = None,
-        order_by: str | Iterable[str] | None = None,
-        format: str | None = None,
-        as_dict: bool | None = None,
-        squeeze: bool = False,
-        download_path: str = ".",
-    ) -> Any:
-        """Fetch the result.
-
-        Parameters
-        ----------
-        *attrs : str
-            The attributes to fetch, each into a variable of its own; ``"KEY"`` gives the primary
-            keys as dicts. All attributes by default.
-        offset, limit : int, optional
-            Pass over the first entities, and fetch so many.
-        order_by : str or iterable of str, optional
-            As in ``"name DESC"``; ``"KEY"`` stands for the primary key.
-        format : {"array", "frame"}, optional
-            What is returned when no attributes are given: a structured array (default), or a
-            pandas ``DataFrame`` indexed by the primary key.
-        as_dict : bool, optional
-            Return a list of dicts.
-        squeeze : bool
-            Remove singleton dimensions from arrays in blobs.
-        download_path : str
-            Where attached files are saved.
-
-        Returns
-        -------
-        numpy.ndarray, pandas.DataFrame, list of dict, or list of arrays
-
-        Raises
-        ------
-        DataJointError
-            When an attribute is unknown or the arguments contradict each other.
-
-        Notes
-        -----
-        Manual 8.3.
-        """
-        query = self._ordered(order_by, limit, offset)
-        if format is None and not attrs and not as_dict:
-            format = config["fetch_format"]
-        options = fetching.Options(squeeze, download_path)
-        return fetching.fetch(query, attrs, format, as_dict, options)
-
-    def fetch1(self, *attrs: Any, squeeze: bool = False, download_path: str = ".") -> Any:
-        """Fetch the only entity of the result.
-
-        Parameters
-        ----------
-        *attrs : str
-            The attributes to fetch; all of them, as a dict, by default.
-        squeeze : bool
-            Remove singleton dimensions from arrays in blobs.
-        download_path : str
-            Where attached files are saved.
-
-        Returns
-        -------
-        dict, value or tuple of values
-
-        Raises
-        ------
-        DataJointError
-            When the result has no entity or several.
-
-        Notes
-        -----
-        Manual 8.3.2.
-        """
-        return fetching.fetch1(self, attrs, fetching.Options(squeeze, download_path))
-
-    def head(self, limit: int = 25, **fetch_kwargs: Any) -> Any:
-        """Fetch the first entities by primary key."""
-        return self.fetch(order_by="KEY", limit=limit, **fetch_kwargs)
-
-    def tail(self, limit: int = 25, **fetch_kwargs: Any) -> Any:
-        """Fetch the last entities by primary key, in its order."""
-        return self.fetch(order_by="KEY DESC", limit=limit, **fetch_kwargs)[::-1]
-
-    def _ordered(
-        self: Expression,
-        order_by: str | Iterable[str] | None,
-        limit: int | None,
-        offset: int | None,
-    ) -> Expression:
-        if order_by is None and limit is None and not offset:
-            return self
-        return self & Top(limit, "KEY" if order_by is None else order_by, offset or 0)
-
-    def __len__(self) -> int:
-        """Count the entities of the result."""
-        writer = Writer(self.connection.dialect)
-        ((count,),) = self.connection.rows(writer.count(self.relation))
-        return int(count)
-
-    def __bool__(self) -> bool:
-        """Tell whether the result has any entity."""
-        writer = Writer(self.connection.dialect)
-        ((found,),) = self.connection.rows(writer.exists(self.relation))
-        return bool(found)
-
-    def __contains__(self, item: Any) -> bool:
-        """Tell whether restricting by the item, such as a key, leaves any entity."""
-        return bool(self & item)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Iterate over the entities as dicts (manual 8.4)."""
-        return fetching.iterate(self)
 
     # -- preview --------------------------------------------------------------------------------
 

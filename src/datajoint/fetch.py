@@ -1,10 +1,11 @@
-"""From the rows of a statement to dicts, arrays and data frames.
+"""From the rows of a statement to dicts, arrays and data frames of pandas.
 
 Values are decoded column by column, and only the columns that need it. Manual 8.3 and 8.4.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from .errors import DataJointError
 from .heading import Attribute, Heading
 from .sql.algebra import Relation
 from .sql.select import Writer
+from .sql.text import SQL
+from .streaming import Pace
 
 
 class Query(Protocol):
@@ -39,6 +42,7 @@ class Query(Protocol):
 
 
 Row = tuple[Any, ...]
+Column = Sequence[Any]
 Decoder = Callable[[Any], Any]
 
 
@@ -85,24 +89,58 @@ def fetch(
     heading = query.heading
     if not attrs:
         if as_dict:
-            return _dicts(fetch_rows(query, heading.names, options), heading.names)
-        return _whole(query, options, frame=format_ == "frame")
-    _check_names(heading, attrs)
-    names = _names(heading, attrs)
+            return fetch_dicts(query, (), options)
+        to = fetch_frame if format_ == "frame" else fetch_arrays
+        return to(query, (), options)
+    names = sorted(select(heading, attrs), key=heading.names.index)
     rows = fetch_rows(query, names, options)
     if as_dict:
-        return _dicts(rows, names)
+        return _dicts(_nulls_as_nan(rows, heading, names), names)
     if as_dict is False and all(map(is_key, attrs)) and len(attrs) == 1:
         return list(_structured(rows, heading, names))
     results = [_variable(rows, names, heading, attr) for attr in attrs]
     return results[0] if len(results) == 1 else results
 
 
+def fetch_dicts(query: Query, attrs: Sequence[Any], options: Options) -> list[dict[str, Any]]:
+    """Fetch a list of dicts; see :meth:`QueryExpression.to_dicts`."""
+    names = select(query.heading, attrs)
+    return _dicts(fetch_rows(query, names, options), names)
+
+
+def fetch_arrays(query: Query, attrs: Sequence[Any], options: Options) -> Any:
+    """Fetch arrays; see :meth:`QueryExpression.to_arrays`."""
+    heading = query.heading
+    names = select(heading, attrs)
+    rows = fetch_rows(query, names, options)
+    if not attrs:
+        return _structured(rows, heading, names)
+    arrays = []
+    for attr in attrs:
+        wanted = heading.primary_key if is_key(attr) else [attr]
+        positions = [names.index(name) for name in wanted]
+        part = [tuple(row[i] for i in positions) for row in rows]
+        array = _structured(part, heading, wanted)
+        arrays.append(array if is_key(attr) else array[attr])
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+def fetch_frame(query: Query, attrs: Sequence[Any], options: Options) -> Any:
+    """Fetch a data frame of pandas; see :meth:`QueryExpression.to_pandas`."""
+    import pandas as pd
+
+    heading = query.heading
+    names = select(heading, ["KEY", *attrs] if attrs else ())
+    array = _structured(fetch_rows(query, names, options), heading, names)
+    # by arrays: of a list, pandas would make floats of integers among which one is missing
+    data = pd.DataFrame({name: pd.Series(array[name]) for name in names}, columns=names)
+    return data.set_index(heading.primary_key) if heading.primary_key else data
+
+
 def fetch1(query: Query, attrs: Sequence[Any], options: Options) -> Any:
     """Fetch the only entity of a query; see :meth:`QueryExpression.fetch1`."""
     heading = query.heading
-    _check_names(heading, attrs)
-    names = _names(heading, attrs) if attrs else heading.names
+    names = select(heading, attrs)
     rows = fetch_rows(query, names, options)
     if len(rows) != 1:
         raise DataJointError(
@@ -115,35 +153,80 @@ def fetch1(query: Query, attrs: Sequence[Any], options: Options) -> Any:
 
 
 def iterate(query: Query) -> Iterator[dict[str, Any]]:
-    """Iterate over the entities of a query as dicts, decoding one at a time."""
+    """Iterate over the entities of a query as dicts.
+
+    Blobs are unpacked, and files downloaded, one entity at a time.
+    """
     names = query.heading.names
-    decoders = [(i, d) for i, d in enumerate(_decoders(query, names, Options())) if d]
-    for row in _select(query, names):
-        values = list(row)
-        for i, decode in decoders:
-            if values[i] is not None:
-                values[i] = decode(values[i])
-        yield dict(zip(names, values, strict=True))
+    decoders = _decoders(query, names, Options())
+    one_by_one = _is_heavy(query.heading, names)
+    for rows in _stream(query, names, None):
+        for part in ([row] for row in rows) if one_by_one else (rows,):
+            yield from _dicts(_decoded_rows(part, decoders), names)
+
+
+def fetch_batches(
+    query: Query, attrs: Sequence[Any], options: Options, size: int | None
+) -> Iterator[list[dict[str, Any]]]:
+    """Iterate over batches of entities; see :meth:`QueryExpression.fetch_batches`."""
+    if size is not None and (isinstance(size, bool) or not isinstance(size, (int, np.integer))):
+        raise TypeError(f"fetch_batches: size must be an integer, not {size!r}")
+    if size is not None and size < 1:
+        raise DataJointError(f"fetch_batches: size must be 1 or more, not {size}")
+    names = select(query.heading, attrs)
+    decoders = _decoders(query, names, options)
+    return (
+        _dicts(_decoded_rows(rows, decoders), names)
+        for rows in _stream(query, names, None if size is None else int(size))
+    )
+
+
+def fetch_columns(
+    query: Query, names: Sequence[str], options: Options
+) -> Iterator[tuple[int, list[Column]]]:
+    """Iterate over batches of decoded columns, each with the number of its rows."""
+    decoders = _decoders(query, names, options)
+    for rows in _stream(query, names, None):
+        yield len(rows), _decoded_columns(rows, decoders)
 
 
 def fetch_rows(query: Query, names: Sequence[str], options: Options = Options()) -> list[Row]:
     """Fetch and decode attributes of a query as a list of tuples."""
-    rows = _select(query, names)
-    decoders = _decoders(query, names, options)
+    rows = query.connection.rows(_statement(query, names))
+    rows = rows if names else [() for _ in rows]
+    return _decoded_rows(rows, _decoders(query, names, options))
+
+
+def _statement(query: Query, names: Sequence[str]) -> SQL:
+    return Writer(query.connection.dialect).select(query.relation, names, query.heading.types)
+
+
+def _stream(query: Query, names: Sequence[str], size: int | None) -> Iterator[Sequence[Row]]:
+    """Read a result batch by batch; values are as the database has them."""
+    pace = Pace(size, first=1 if _is_heavy(query.heading, names) else 256)
+    for rows in query.connection.stream(_statement(query, names), pace):
+        yield rows if names else [() for _ in rows]
+
+
+def _is_heavy(heading: Heading, names: Iterable[str]) -> bool:
+    """Tell whether one entity may be as large as thousands of others."""
+    types = (heading[name].attribute_type for name in names)
+    return any(
+        type_ is not None and (type_.is_opaque or type_.category == "json") for type_ in types
+    )
+
+
+def _decoded_rows(rows: Sequence[Row], decoders: Sequence[Decoder | None]) -> list[Row]:
     if not rows or not any(decoders):
-        return rows
-    columns = [
+        return rows if isinstance(rows, list) else list(rows)
+    return list(zip(*_decoded_columns(rows, decoders), strict=True))
+
+
+def _decoded_columns(rows: Sequence[Row], decoders: Sequence[Decoder | None]) -> list[Column]:
+    return [
         column if decode is None else _decoded(column, decode)
         for column, decode in zip(zip(*rows, strict=True), decoders, strict=True)
     ]
-    return list(zip(*columns, strict=True))
-
-
-def _select(query: Query, names: Sequence[str]) -> list[Row]:
-    types = query.heading.types
-    statement = Writer(query.connection.dialect).select(query.relation, names, types)
-    rows = query.connection.rows(statement)
-    return rows if names else [() for _ in rows]
 
 
 def _decoded(column: Iterable[Any], decode: Decoder) -> list[Any]:
@@ -174,6 +257,21 @@ def _leniently(decode: Decoder, stored: Any) -> Any:
         return stored
 
 
+def select(heading: Heading, attrs: Sequence[Any]) -> list[str]:
+    """List the attributes to select, in the order of the arguments, each once; without any, all.
+
+    Raises
+    ------
+    UnknownAttributeError
+        When one is not in the heading.
+    """
+    if not attrs:
+        return heading.names
+    _check_names(heading, attrs)
+    names = (heading.primary_key if is_key(attr) else (attr,) for attr in attrs)
+    return list(dict.fromkeys(name for group in names for name in group))
+
+
 def _check_names(heading: Heading, attrs: Iterable[Any]) -> None:
     for attr in attrs:
         if not is_key(attr) and not isinstance(attr, str):
@@ -182,12 +280,15 @@ def _check_names(heading: Heading, attrs: Iterable[Any]) -> None:
             raise heading.unknown(str(attr), " of the query that is fetched")
 
 
-def _names(heading: Heading, attrs: Sequence[Any]) -> list[str]:
-    """List the attributes to select, in the order of the heading, each once."""
-    wanted = {attr for attr in attrs if not is_key(attr)}
-    if any(map(is_key, attrs)):
-        wanted |= set(heading.primary_key)
-    return [name for name in heading.names if name in wanted]
+def _nulls_as_nan(rows: list[Row], heading: Heading, names: Sequence[str]) -> list[Row]:
+    """Replace the NULLs of floating-point attributes: existing code calculates with them."""
+    floats = [i for i, name in enumerate(names) if heading[name].dtype == "float64"]
+    if not any(row[i] is None for row in rows for i in floats):
+        return rows
+    columns = list(zip(*rows, strict=True))
+    for i in floats:
+        columns[i] = tuple(math.nan if value is None else value for value in columns[i])
+    return list(zip(*columns, strict=True))
 
 
 def _dicts(rows: list[Row], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -203,14 +304,7 @@ def _variable(rows: list[Row], names: list[str], heading: Heading, attr: Any) ->
             for row in rows
         ]
     position = names.index(attr)
-    return as_array([row[position] for row in rows], _dtype(heading[attr]))
-
-
-def _dtype(attribute: Attribute) -> str:
-    """Choose the dtype of an attribute: integers that may be missing have none of their own."""
-    if attribute.expression is not None or (attribute.nullable and attribute.dtype == "int64"):
-        return "O"
-    return attribute.dtype
+    return as_array([row[position] for row in rows], heading[attr].dtype)
 
 
 def as_array(values: list[Any], dtype: str) -> npt.NDArray[Any]:
@@ -229,27 +323,10 @@ def as_array(values: list[Any], dtype: str) -> npt.NDArray[Any]:
 def _structured(rows: list[Row], heading: Heading, names: Sequence[str]) -> npt.NDArray[Any]:
     values = zip(*rows, strict=True) if rows else ((),) * len(names)
     columns = {
-        name: as_array(list(column), _dtype(heading[name]))
+        name: as_array(list(column), heading[name].dtype)
         for name, column in zip(names, values, strict=True)
     }
     array = np.empty(len(rows), dtype=[(name, column.dtype) for name, column in columns.items()])
     for name, column in columns.items():
         array[name] = column
     return array
-
-
-def _whole(query: Query, options: Options, *, frame: bool) -> Any:
-    heading = query.heading
-    array = _structured(fetch_rows(query, heading.names, options), heading, heading.names)
-    if not frame:
-        return array
-    import pandas as pd
-
-    columns = {}
-    for name, attribute in heading.attributes.items():
-        column = array[name]
-        # pandas would make floats of integers among which one is missing
-        keep = column.dtype != object or attribute.dtype == "int64"
-        columns[name] = pd.Series(column) if keep else list(column)
-    data = pd.DataFrame(columns, columns=heading.names)
-    return data.set_index(heading.primary_key) if heading.primary_key else data

@@ -112,8 +112,14 @@ class Attribute:
 
     @property
     def dtype(self) -> str:
-        """The NumPy dtype of fetched values where none of them is NULL."""
-        return "O" if self.attribute_type is None else self.attribute_type.numpy_dtype
+        """The NumPy dtype of fetched values.
+
+        Integers that may be NULL are objects, as computed values are, whose type may be another.
+        """
+        if self.attribute_type is None or self.expression is not None:
+            return "O"
+        dtype = self.attribute_type.numpy_dtype
+        return "O" if self.nullable and dtype == "int64" else dtype
 
     @property
     def is_hidden(self) -> bool:

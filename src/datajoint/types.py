@@ -373,7 +373,6 @@ class Year(_Numeric):
     """``year``: 1901 to 2155."""
 
     category = "year"
-    numpy_dtype = "int64"
 
     def encode(self, value: Any) -> int:
         year = _to_int(value)

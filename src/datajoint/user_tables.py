@@ -16,6 +16,7 @@ from .declare import TableSpec
 from .errors import DataJointError
 from .expression import QueryExpression
 from .references import parts_of
+from .retrieval import Fetchable
 from .table import Table
 from .utils import from_camel_case
 
@@ -25,7 +26,7 @@ _BASE = r"[a-z][a-z0-9]*(?:_[a-z][a-z0-9]*)*"
 #: What a class answers as its instances do.
 _INSTANCE_MEMBERS = frozenset(
     name
-    for class_ in (QueryExpression, Changeable, Table, AutoPopulate)
+    for class_ in (Fetchable, QueryExpression, Changeable, Table, AutoPopulate)
     for name in vars(class_)
     if not name.startswith("_") or name in ("_repr_html_", "_update")
 ) - {"definition", "database", "declaration_context", "key_source", "make"}

@@ -75,9 +75,12 @@ LAYERS = [
     # session
     "codec",
     "query_cache",
+    "streaming",
     "connection",
     # query
     "fetch",
+    "frames",
+    "retrieval",
     "preview",
     "compatibility",
     "expression",
@@ -110,7 +113,16 @@ LAYERS = [
 ]
 
 #: Packages that may be imported where they are used: optional ones, and slow ones.
-LOCAL_IMPORTS = {"IPython", "matplotlib", "networkx", "pandas", "skimage", "tqdm"}
+LOCAL_IMPORTS = {
+    "IPython",
+    "matplotlib",
+    "networkx",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "skimage",
+    "tqdm",
+}
 
 #: What `import datajoint` must not load.
 HEAVY = (

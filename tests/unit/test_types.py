@@ -61,7 +61,7 @@ def test_integers(text, low, high):
     [
         ("int", "integer", "int64", {"numeric"}),
         ("bool", "bool", "int64", {"numeric"}),
-        ("year", "year", "int64", {"numeric"}),
+        ("year", "year", "O", {"numeric"}),
         ("float", "float", "float64", {"numeric"}),
         ("decimal(5,2)", "decimal", "O", {"numeric"}),
         ("varchar(5)", "string", "O", {"is_string"}),

@@ -33,6 +33,16 @@ class Cursor(Protocol):
     def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
 
 
+class Source(Protocol):
+    """The result of a query, of which the session holds only what was just read."""
+
+    def fetchmany(self, size: int, /) -> Sequence[tuple[Any, ...]]:
+        """Read so many of the next rows; fewer when there are no more."""
+
+    def close(self) -> None:
+        """Read no more of it; the rest is not sent, for which the session may be closed."""
+
+
 class Backend(ABC):
     """One session with a database.
 
@@ -120,6 +130,19 @@ class Backend(ABC):
                 f"The statement and its values do not fit together ({error}): write %s for each "
                 "value, and %% for a per cent sign"
             ) from error
+
+    @abstractmethod
+    def stream(self, text: str, values: Sequence[Any] = ()) -> Source:
+        """Run one query whose rows are read as they are wanted.
+
+        Its result is of one moment, whatever other sessions change. Nothing else can be done in the
+        session until all rows were read, or the source was closed.
+        """
+
+    @property
+    def reads_beside(self) -> bool:
+        """Whether another session can read while this one writes."""
+        return True
 
     @abstractmethod
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:

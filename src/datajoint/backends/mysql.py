@@ -56,8 +56,30 @@ SYSTEM_SCHEMAS = frozenset({"information_schema", "mysql", "performance_schema",
 BATCH = 2**21
 #: Bytes of a packet besides the statement.
 OVERHEAD = 64
+#: Seconds that the server waits for a program that reads the rows of a result one by one.
+PATIENCE = 7 * 86400
 
 quote = DIALECT.quote
+
+
+class _MySQLSource:
+    """The result of a query that the server sends as it is read."""
+
+    def __init__(self, backend: MySQLBackend, cursor: Any) -> None:
+        self._backend = backend
+        self._cursor = cursor
+        self._is_read = False
+
+    def fetchmany(self, size: int) -> Sequence[tuple[Any, ...]]:
+        rows: Sequence[tuple[Any, ...]] = self._cursor.fetchmany(size)
+        self._is_read = len(rows) < size
+        return rows
+
+    def close(self) -> None:
+        if self._is_read:
+            self._cursor.close()
+        else:
+            self._backend.hang_up(self._cursor)
 
 
 class MySQLBackend(Backend):
@@ -88,6 +110,9 @@ class MySQLBackend(Backend):
         self._max_packet = 2**24
         self._user_at_host = ""
         self._session_id = 0
+        self._is_patient = False
+        #: The cursor of the last result that was read in parts.
+        self._unbuffered: Any = None
 
     # -- the session --------------------------------------------------------------------------
 
@@ -119,6 +144,7 @@ class MySQLBackend(Backend):
         ((version, self._max_packet, self._user_at_host, self._session_id),) = self.execute(
             "SELECT @@version, @@max_allowed_packet, user(), connection_id()"
         ).fetchall()
+        self._is_patient, self._unbuffered = False, None
         number = re.match(r"[\d.]*", version)
         self._is_mariadb = "MariaDB" in version
         self._server = f"{'MariaDB' if self._is_mariadb else 'MySQL'} {number and number[0]}"
@@ -146,21 +172,35 @@ class MySQLBackend(Backend):
 
     def abandon(self) -> None:
         if self._connection is not None:
-            drivers.abandon(self._connection)
+            drivers.abandon(self._connection, self._unbuffered)
             self._connection = None
 
     # -- statements ---------------------------------------------------------------------------
 
-    def _send(self, statement: bytes) -> Cursor:
+    def _send(self, statement: bytes, cursor: Any = None) -> Cursor:
         if self._connection is None:
             raise pymysql.InterfaceError(0, "The connection is closed")
         if len(statement) + OVERHEAD > self._max_packet:  # it would end the session
             raise DataJointError(
                 f"The statement has {len(statement):,} bytes; {_limit(self._max_packet)}"
             )
-        cursor = self._connection.cursor()
+        if cursor is None:
+            cursor = self._connection.cursor()
         cursor.execute(statement)
         return cast(Cursor, cursor)
+
+    def stream(self, text: str, values: Sequence[Any] = ()) -> _MySQLSource:
+        if self._connection is None or not self._is_patient:
+            self._send(b"SET SESSION net_write_timeout = %d" % PATIENCE)
+            self._is_patient = True
+        statement = self._encoded(text) % tuple(map(self._literal, values))
+        self._unbuffered = drivers.unbuffered(self._connection)
+        return _MySQLSource(self, self._send(statement, self._unbuffered))
+
+    def hang_up(self, cursor: Any) -> None:
+        """Close the session in the middle of a result."""
+        drivers.hang_up(self._connection, cursor)
+        self._connection = None
 
     def _encoded(self, text: str) -> bytes:
         encoding: str = getattr(self._connection, "encoding", "utf8")

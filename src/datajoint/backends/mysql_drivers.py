@@ -7,6 +7,7 @@ what differs is how they connect, and how they let go of a connection.
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,13 +16,15 @@ from weakref import WeakSet
 
 import pymysql
 from pymysql.constants import CR
+from pymysql.cursors import SSCursor
 
 from ..errors import DataJointError
 
 try:
     import MySQLdb as mysqlclient
+    from MySQLdb.cursors import SSCursor as UnbufferedCursor
 except ImportError:
-    mysqlclient = None
+    mysqlclient = UnbufferedCursor = None
 
 #: The errors of both drivers: their arguments are a code and a text.
 ERRORS: tuple[type[Exception], ...] = (
@@ -71,14 +74,55 @@ def socket_of(connection: Any) -> int:
     return number
 
 
-def abandon(connection: Any) -> None:
-    """Let go of a connection of the parent process without a word to the server."""
-    if connection in _OF_MYSQLCLIENT:
-        _OF_MYSQLCLIENT.discard(connection)
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        with suppress(OSError, *ERRORS):  # it was closed
-            os.dup2(nowhere, connection.fileno())
-        os.close(nowhere)
+def unbuffered(connection: Any) -> Any:
+    """Make a cursor that holds no more rows than were asked for."""
+    is_of_pymysql = isinstance(connection, pymysql.Connection)
+    return connection.cursor(SSCursor if is_of_pymysql else UnbufferedCursor)
+
+
+def hang_up(connection: Any, cursor: Any) -> None:
+    """Close a connection, None if it is closed, in the middle of a result.
+
+    Both drivers would read the rest of it first, and PyMySQL even where that is lost.
+    """
+    if connection is not None:
+        with (
+            suppress(OSError, AttributeError, *ERRORS),  # it was closed, or lost
+            socket.socket(fileno=os.dup(socket_of(connection))) as line,
+        ):
+            line.shutdown(socket.SHUT_RDWR)
+    _close_unread(cursor)
+    if connection is not None:
+        with suppress(OSError, *ERRORS):
+            connection.close()
+
+
+def _close_unread(cursor: Any) -> None:
+    result: Any = getattr(cursor, "_result", None)
+    if hasattr(result, "unbuffered_active"):
+        result.unbuffered_active = False
+    with suppress(OSError, *ERRORS):
+        cursor.close()
+
+
+def abandon(connection: Any, cursor: Any = None) -> None:
+    """Let go of a connection of the parent process without a word to the server.
+
+    Parameters
+    ----------
+    connection
+    cursor
+        One of a result that may not be read to its end; to collect it would be to read on.
+    """
+    if connection not in _OF_MYSQLCLIENT and cursor is None:
+        return
+    _OF_MYSQLCLIENT.discard(connection)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    with suppress(OSError, AttributeError, *ERRORS):  # it was closed
+        os.dup2(nowhere, socket_of(connection))
+    os.close(nowhere)
+    if cursor is not None:
+        _close_unread(cursor)
 
 
 #: Those which say goodbye to the server when they are collected, as at the end of a process.

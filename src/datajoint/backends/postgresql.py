@@ -40,7 +40,35 @@ LARGE = 2**11
 LARGEST = 2**30 - 2**16
 
 quote = DIALECT.quote
+#: The cursor of a result that is read in parts.
+_CURSOR = quote("datajoint stream")
+#: All rows of it are wanted, not the first ones soon; and the program may take its time.
+_PATIENCE = "SET cursor_tuple_fraction = 1; SET idle_in_transaction_session_timeout = 0"
 _Values = Sequence[Any] | Mapping[str, Any]
+
+
+class _PostgreSQLSource:
+    """The result of a query that a cursor on the server has, in a transaction."""
+
+    def __init__(self, backend: PostgreSQLBackend, text: str, values: Sequence[Any]) -> None:
+        self._backend = backend
+        self._query: tuple[str, Sequence[Any]] | None = (text, values)
+        self._is_alone = not backend.in_transaction
+
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        query, self._query = self._query, None
+        fetch = f"FETCH {size} FROM {_CURSOR}"
+        if query is None:
+            return self._backend.execute(fetch).fetchall()
+        text, values = query
+        declare = f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {text}"
+        return self._backend.execute_together((declare, values), (fetch, ())).fetchall()
+
+    def close(self) -> None:
+        if self._is_alone:
+            self._backend.rollback()
+        elif self._query is None and self._backend.in_transaction:
+            self._backend.execute(f"CLOSE {_CURSOR}")
 
 
 class PostgreSQLBackend(Backend):
@@ -60,6 +88,7 @@ class PostgreSQLBackend(Backend):
         self._user_at_host = ""
         self._session_id = 0
         self._prepared = False
+        self._is_patient = False
 
     # -- the session --------------------------------------------------------------------------
 
@@ -102,7 +131,7 @@ class PostgreSQLBackend(Backend):
         connection.adapters.register_loader("float4", _SingleLoader)
         connection.adapters.register_loader("jsonb", _JsonLoader)
         connection.adapters.register_loader(0, _UnknownLoader)
-        self._connection = connection
+        self._connection, self._is_patient = connection, False
         version = connection.info.server_version
         self._server = f"PostgreSQL {version // 10000}.{version % 10000}"
         if version < 120000:
@@ -135,11 +164,33 @@ class PostgreSQLBackend(Backend):
         return self._connection
 
     @property
-    def _in_transaction(self) -> bool:
+    def in_transaction(self) -> bool:
+        """Whether the server has a transaction in progress."""
         status = self._open.info.transaction_status
         return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     def execute(self, text: str, values: _Values = ()) -> Cursor:
+        if _CONTROL.match(text):
+            return self._send(text, values)
+        with self._statement():
+            return self._send(text, values)
+
+    def execute_together(self, *statements: tuple[str, Sequence[Any]]) -> Cursor:
+        """Run statements with their values in a transaction, in one round trip.
+
+        A transaction that reads is begun if none is in progress. Returns the last result.
+        """
+        alone = not self.in_transaction
+        if alone and not self._is_patient:
+            self._open.execute(_PATIENCE)
+            self._is_patient = True
+        with _pipeline(self._open) if alone else self._statement():
+            if alone:
+                self._open.execute("BEGIN READ ONLY")
+            cursors = [self._send(text, values) for text, values in statements]
+        return cursors[-1]
+
+    def _send(self, text: str, values: _Values) -> psycopg.Cursor[tuple[Any, ...]]:
         cursor = self._open.cursor()
         given = values.values() if isinstance(values, Mapping) else values
         sizes = [len(v) for v in given if isinstance(v, (bytes, bytearray, memoryview))]
@@ -149,17 +200,12 @@ class PostgreSQLBackend(Backend):
         if not sizes or max(sizes) <= LARGE:
             # As literals: the types of parameters would have to be told to the server.
             text, bound = psycopg.ClientCursor(self._open).mogrify(text.encode(), values), None
-        if _CONTROL.match(text):
-            cursor.execute(text.encode(), bound, binary=True)
-        else:
-            with self._statement():
-                cursor.execute(text.encode(), bound, binary=True)
-        return cursor
+        return cursor.execute(text.encode(), bound, binary=True)
 
     @contextmanager
     def _statement(self, pipeline: bool = True) -> Iterator[None]:
         """Let a transaction go on after a failed statement, in the same round trip."""
-        if not self._in_transaction:
+        if not self.in_transaction:
             yield
             return
         connection = self._open
@@ -169,12 +215,15 @@ class PostgreSQLBackend(Backend):
                 yield
                 connection.execute("RELEASE SAVEPOINT statement")
         except BaseException:
-            if not connection.closed and self._in_transaction:
+            if not connection.closed and self.in_transaction:
                 with suppress(psycopg.Error):  # the error is what matters
                     connection.execute(
                         "ROLLBACK TO SAVEPOINT statement; RELEASE SAVEPOINT statement"
                     )
             raise
+
+    def stream(self, text: str, values: Sequence[Any] = ()) -> _PostgreSQLSource:
+        return _PostgreSQLSource(self, text, values)
 
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         largest = max((len(v) for row in rows for v in row if isinstance(v, bytes)), default=0)
@@ -240,7 +289,7 @@ class PostgreSQLBackend(Backend):
             raise QueryError("The transaction was rolled back after an error in it")
 
     def rollback(self) -> None:
-        if self.is_connected and self._in_transaction:
+        if self.is_connected and self.in_transaction:
             self._open.execute("ROLLBACK")
 
     # -- schemas ------------------------------------------------------------------------------

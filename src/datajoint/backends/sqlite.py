@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -83,6 +84,19 @@ class SQLiteCursor:
         return iter(self._cursor)
 
 
+class _SQLiteSource:
+    """The result of a query that is read in parts."""
+
+    def __init__(self, cursor: apsw.Cursor) -> None:
+        self._cursor = cursor
+
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        return list(islice(self._cursor, size))
+
+    def close(self) -> None:
+        self._cursor.close(True)
+
+
 class SQLiteBackend(Backend):
     """A connection to a SQLite file."""
 
@@ -96,6 +110,7 @@ class SQLiteBackend(Backend):
         self._timeout = float(settings["database.timeout"])
         self._nonce = uuid4().hex  # there are many databases in memory
         self._connection: apsw.Connection | None = None
+        self._journal: Any = None
 
     # -- the session --------------------------------------------------------------------------
 
@@ -127,7 +142,8 @@ class SQLiteBackend(Backend):
         try:
             connection = apsw.Connection(self.path)
             connection.set_busy_handler(self._wait)
-            connection.execute("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON").fetchall()
+            self._journal = connection.pragma("journal_mode", "wal")
+            connection.execute("PRAGMA foreign_keys = ON").fetchall()
         except (apsw.CantOpenError, apsw.IOError) as error:
             folder = Path(self.path).parent
             reason = f"the folder {folder} does not exist" if not folder.exists() else str(error)
@@ -167,6 +183,14 @@ class SQLiteBackend(Backend):
         before = connection.total_changes()
         cursor = connection.execute(text, values)
         return SQLiteCursor(cursor, connection.total_changes() - before)
+
+    def stream(self, text: str, values: Sequence[Any] = ()) -> _SQLiteSource:
+        return _SQLiteSource(self._open.execute(text, values))
+
+    @property
+    def reads_beside(self) -> bool:
+        # which a database in memory has not, nor one on some file systems
+        return bool(self._journal == "wal")
 
     def execute_written(self, text: str, values: Any = ()) -> SQLiteCursor:
         # A lone % stays as it is, as SQLite's own placeholders do.

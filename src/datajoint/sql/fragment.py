@@ -34,6 +34,15 @@ _LITERAL = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+#: What a comment is not, and what it is; two signs that follow each other begin none.
+_COMMENT = re.compile(
+    r"""
+    (?P<other>'(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | `[^`]*`)
+    | (?P<comment>/\*.*?(?:\*/|\Z) | (?:--(?=\s|\Z)|\#)[^\n]*)
+    | --
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 _ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
 
 #: Where a literal is only a value, so that another value gives the same translation.
@@ -240,6 +249,8 @@ def parse_fragment(text: str) -> Fragment:
     QuerySyntaxError
         When the text is not one expression.
     """
+    if "--" in text or "/*" in text or "#" in text:
+        text = _COMMENT.sub(_without_comment, text).strip() or text
     pieces: list[str] = []
     literals: list[Any] = []
     tokens: list[str] = []
@@ -269,6 +280,19 @@ def parse_fragment(text: str) -> Fragment:
     if known is None:
         known = _shapes[key] = _parse_shape(text)[0]
     return Fragment(text, known, tuple(literals), tuple(tokens))
+
+
+def _without_comment(match: re.Match[str]) -> str:
+    """Leave out a comment, in which what follows would be lost, or which MySQL would run."""
+    comment = match["comment"]
+    if comment is None:
+        return match["other"] or "- -"
+    is_open = comment.startswith("/*") and not (len(comment) > 3 and comment.endswith("*/"))
+    if is_open or comment.startswith(("/*!", "/*+", "/*M!")):
+        raise QuerySyntaxError(
+            f"A comment of this kind cannot be part of an expression: {comment!r}"
+        )
+    return " "
 
 
 #: Text without its literals → the literals that the translation depends on, by position.
