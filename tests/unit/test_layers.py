@@ -76,6 +76,7 @@ LAYERS = [
     "codec",
     "query_cache",
     "streaming",
+    "session",
     "connection",
     # query
     "fetch",
