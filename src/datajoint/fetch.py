@@ -18,7 +18,7 @@ from .codec import decoder
 from .connection import Connection
 from .errors import DataJointError
 from .heading import Attribute, Heading
-from .sql.algebra import Relation
+from .sql.algebra import Relation, Slice
 from .sql.select import Writer
 from .sql.text import SQL
 from .streaming import Pace
@@ -141,11 +141,14 @@ def fetch1(query: Query, attrs: Sequence[Any], options: Options) -> Any:
     """Fetch the only entity of a query; see :meth:`QueryExpression.fetch1`."""
     heading = query.heading
     names = select(heading, attrs)
-    rows = fetch_rows(query, names, options)
-    if len(rows) != 1:
+    # The second one tells that there are several; all of them may be more than memory holds.
+    few = query.connection.rows(_statement(query, names, Slice(query.relation, (), limit=2)))
+    if len(few) != 1:
         raise DataJointError(
-            f"fetch1 requires exactly one entity in the query; it has {len(rows) or 'none'}"
+            f"fetch1 requires exactly one entity in the query; it has "
+            f"{len(query) if few else 'none'}"
         )
+    rows = _decoded_rows(few if names else [()], _decoders(query, names, options))
     if not attrs:
         return dict(zip(names, rows[0], strict=True))
     values = tuple(_variable(rows, names, heading, attr)[0] for attr in attrs)
@@ -197,8 +200,9 @@ def fetch_rows(query: Query, names: Sequence[str], options: Options = Options())
     return _decoded_rows(rows, _decoders(query, names, options))
 
 
-def _statement(query: Query, names: Sequence[str]) -> SQL:
-    return Writer(query.connection.dialect).select(query.relation, names, query.heading.types)
+def _statement(query: Query, names: Sequence[str], relation: Relation | None = None) -> SQL:
+    writer = Writer(query.connection.dialect)
+    return writer.select(relation or query.relation, names, query.heading.types)
 
 
 def _stream(query: Query, names: Sequence[str], size: int | None) -> Iterator[Sequence[Row]]:

@@ -82,6 +82,8 @@ class Fetchable(Queryable):
         Manual 8.3.
         """
         query = self._ordered(order_by, limit, offset)
+        if attrs == (...,):  # which existing code writes for all of them
+            attrs = ()
         if format is None and not attrs and not as_dict:
             format = config["fetch_format"]
         options = fetching.Options(squeeze, download_path)

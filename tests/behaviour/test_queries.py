@@ -1825,9 +1825,31 @@ class TestFetch:
 
     @pytest.mark.parametrize("args", [(), ("sex",), ("KEY",), ("sex", "KEY")])
     @pytest.mark.parametrize("condition", ["student_id < 0", "student_id < 1010"])
-    def test_fetch1_of_none_or_several(self, uni, args, condition):
-        with pytest.raises(DataJointError, match="fetch1"):
+    def test_fetch1_of_none_or_several(self, uni, data, args, condition):
+        number = "2" if "1010" in condition else "none"
+        with pytest.raises(DataJointError, match=f"requires exactly one entity.* has {number}$"):
             (uni.Student & condition).fetch1(*args)
+
+    def test_fetch1_of_many_fetches_two(self, uni, data, monkeypatch):
+        fetched = []
+        rows = uni.Student.connection.rows
+        monkeypatch.setattr(
+            uni.Student.connection, "rows", lambda sql: fetched.append(rows(sql)) or fetched[-1]
+        )
+        with pytest.raises(DataJointError, match=f"it has {len(data.students)}$"):
+            uni.Student.fetch1()
+        assert list(map(len, fetched)) == [2, 1]
+
+    def test_fetch1_of_what_is_ordered(self, uni, data):
+        last = max(data.students, key=lambda student: student["student_id"])
+        assert (uni.Student & dj.Top(1, "KEY DESC")).fetch1() == last
+        assert (dj.U() & uni.Student).fetch1() == {}
+        with pytest.raises(DataJointError, match="it has none"):
+            (dj.U() & (uni.Student & "student_id < 0")).fetch1()
+
+    def test_fetch_of_ellipsis_is_all(self, uni, data):
+        assert bag(uni.Course.fetch(..., as_dict=True)) == bag(data.courses)
+        assert uni.Course.fetch(...).dtype.names == tuple(uni.Course.heading.names)
 
     def test_fetch1_of_an_unknown_attribute(self, uni):
         with pytest.raises(UnknownAttributeError, match="`bogus`"):
