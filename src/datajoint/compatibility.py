@@ -8,26 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from .connection import Connection
 from .declare import TableName, TableSpec
 from .errors import DataJointError, MissingTableError
-from .heading import Heading
+from .fetch import Query
 from .lineage import Origins, are_homologous, lineage
 from .settings import config
-from .sql.algebra import Relation
 
 
-class Operand(Protocol):
+class Operand(Query, Protocol):
     """What is needed of a query expression to match it with another."""
-
-    @property
-    def connection(self) -> Connection: ...
-
-    @property
-    def heading(self) -> Heading: ...
-
-    @property
-    def relation(self) -> Relation: ...
 
     @property
     def _label(self) -> str: ...
