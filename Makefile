@@ -5,6 +5,7 @@
 #   make interop  set up, with DataJoint 0.14 beside it, and run the tests that share databases
 #   make soak     set up, and run the tests with random definitions long; EXAMPLES=1000
 #   make soak-queries  set up, and compare random queries with a model; EXAMPLES=20000
+#   make benchmark  set up, and time restrictions by many keys and large results
 #   make lint     set up, and check style and types
 #   make docs     set up, and build the documentation into site/
 #   make clean    remove all that was made
@@ -19,7 +20,7 @@ PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test interop soak soak-queries lint docs clean
+.PHONY: help demo test interop soak soak-queries benchmark lint docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -42,6 +43,9 @@ soak-queries: EXAMPLES = 20000
 soak-queries: $(VENV)/.test
 	DJ_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/behaviour/test_algebra_model.py \
 		--hypothesis-profile=search --numprocesses=3 --dist=load -rP $(ARGS)
+
+benchmark: $(VENV)/.test
+	$(BIN)/python benchmarks/queries.py
 
 lint: $(VENV)/.dev
 	$(BIN)/python -m ruff check
