@@ -36,7 +36,9 @@ from .url import resolve
 from .utils import is_interactive
 
 #: Statements of the user after which the tables are others.
-_DEFINES = re.compile(r"\s*(create|alter|drop|rename|truncate)\b", re.IGNORECASE)
+_DEFINES = re.compile(r"\s*(create|alter|drop|rename)\b", re.IGNORECASE)
+#: Those that wait, as the ones above do, until nobody reads the table.
+_EMPTIES = re.compile(r"\s*truncate\b", re.IGNORECASE)
 #: Those that change no data.
 _READS = re.compile(
     r"[\s(]*(select|with|values|table|show|explain|describe|desc|pragma|set)\b", re.IGNORECASE
@@ -148,7 +150,7 @@ class Connection(Session):
         if not _READS.match(query):
             self.check_changeable(f"run {query.strip()[:40]!r}")
         defines = _DEFINES.match(query)
-        if defines:
+        if defines or _EMPTIES.match(query):
             self._beside.set_aside()
         cursor = self._run(lambda: self._backend.execute_written(query, args), reconnect)
         self._is_configured |= bool(_CONFIGURES.match(query))
