@@ -192,17 +192,26 @@ class Part(UserTable):
     ) -> int | dict[str, int]:
         """Delete parts without their masters, which needs ``force=True`` (manual 7.3.2).
 
+        Parameters
+        ----------
+        force : bool
+            The same as ``force_parts=True``.
+        **kwargs
+            As for the delete of any table; ``force_masters=True`` deletes the masters too.
+
         Raises
         ------
         DataJointError
-            Without ``force``: parts are deleted with their masters.
+            Without any of these: parts are deleted with their masters.
         """
+        force = bool(force or kwargs.pop("force_parts", False))
         if not (force or kwargs.get("force_masters")):
             raise DataJointError(
                 f"Entities of the part table {self.name} are deleted with their masters: delete "
-                "from the master, or set force=True to delete parts alone"
+                "from the master, or set force=True to delete parts alone, or force_masters=True "
+                "to delete the masters too"
             )
-        return super().delete(**{"force_parts": force, **kwargs})
+        return super().delete(force_parts=force, **kwargs)
 
     def drop(self, force: bool = False) -> None:
         """Drop the part table without its master, which needs ``force=True`` (manual 5.13.1).

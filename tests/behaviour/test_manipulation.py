@@ -1643,8 +1643,9 @@ class TestParts:
             parts.Master.Piece.delete()
         assert parts.counts() == (3, 2, 4, 3, 2)
 
-    def test_forced_delete_from_a_part(self, parts):
-        assert (parts.Master.Piece & "piece = 1").delete(force=True) == 2
+    @pytest.mark.parametrize("name", ["force", "force_parts"])
+    def test_forced_delete_from_a_part(self, parts, name):
+        assert (parts.Master.Piece & "piece = 1").delete(**{name: True}) == 2
         assert parts.counts() == (3, 2, 2, 1, 1)
 
     def test_delete_upstream_that_would_take_parts_alone_is_refused_and_undone(self, parts):

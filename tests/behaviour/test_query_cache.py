@@ -101,6 +101,7 @@ QUERIES = {
     "bool": lambda lab: bool(lab.Animal & "animal > 1"),
     "contains": lambda lab: {"animal": 2} in lab.Animal(),
     "iteration": lambda lab: list(lab.Animal()),
+    "batches": lambda lab: list(lab.Animal.fetch_batches(size=2)),
     "preview": lambda lab: repr(lab.Animal()),
     "html": lambda lab: lab.Animal()._repr_html_(),
     "aggregation": lambda lab: lab.Kind.aggr(lab.Animal, w="avg(weight)").fetch(as_dict=True),
