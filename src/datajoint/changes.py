@@ -67,7 +67,8 @@ class Changeable(QueryExpression):
         rows
             An iterable of mappings, records or sequences; a structured array; a data frame of
             pandas or polars, or a table of Arrow; the ``pathlib.Path`` of a CSV file with a
-            header; or a query, whose result is inserted without leaving the database.
+            header; or a query, whose result is inserted without leaving the database, or is
+            fetched where it is of another one.
         replace : bool
             Replace entities whose primary keys exist; what refers to them stays.
         skip_duplicates : bool
@@ -78,9 +79,9 @@ class Changeable(QueryExpression):
             Allow inserts into an auto-populated table outside of its ``make``.
         chunk_size : int
             How many rows are taken from ``rows`` and sent at once; no more are held. Without
-            effect on the insert of a query.
+            effect on an insert inside the database.
         progress : bool
-            Whether to show a progress bar; without effect on the insert of a query.
+            Whether to show a progress bar; without effect on an insert inside the database.
 
         Raises
         ------
@@ -99,7 +100,7 @@ class Changeable(QueryExpression):
             )
         mode = _mode(replace, skip_duplicates, chunk_size)
         rows = as_expression(rows)
-        if isinstance(rows, QueryExpression):
+        if isinstance(rows, QueryExpression) and self.connection.has_database_of(rows.connection):
             insert_query(self.connection, self.spec, rows, mode, ignore_extra_fields)
             return
         insert(self.connection, self.spec, rows, mode, ignore_extra_fields, chunk_size, progress)
