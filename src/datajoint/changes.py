@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .cascade import delete_rows, own_condition
 from .condition import Top, as_expression
 from .declare import TableName, TableSpec
@@ -281,6 +283,6 @@ def _mode(replace: bool, skip_duplicates: bool, chunk_size: Any) -> str:
     """Check the options of an insert, and say what happens when the primary key exists."""
     if replace and skip_duplicates:
         raise DataJointError("`replace` and `skip_duplicates` exclude each other")
-    if not isinstance(chunk_size, int) or chunk_size < 1:
+    if not isinstance(chunk_size, (int, np.integer)) or chunk_size < 1:
         raise DataJointError(f"`chunk_size` is a number of rows, from 1, not {chunk_size!r}")
     return "replace" if replace else "skip" if skip_duplicates else "insert"

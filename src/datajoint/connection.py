@@ -403,7 +403,11 @@ class Connection(Session):
         self.forget_catalog(name.schema)
 
     def create_schema(self, schema: str) -> None:
-        """Create a schema, unless it exists."""
+        """Create a schema, unless it exists; not in a transaction, which MySQL would commit."""
+        if self.in_transaction:
+            raise DataJointError(
+                f"The schema `{schema}` cannot be created inside a transaction: activate it before"
+            )
         self.check_changeable(f"create the schema `{schema}`")
         with self.requiring("CREATE", "create the schema", f"`{schema}`"):
             self._run(lambda: self._backend.create_schema(schema))
