@@ -1582,6 +1582,27 @@ class TestDelete:
             (diamond.Top & "top = 1").delete(safemode=True)
         assert diamond.counts() == (3, 6, 4, 9, 5)
 
+    def test_children_that_others_add_after_the_plan_was_shown(self, schema, connect, monkeypatch):
+        @schema
+        class Mouse(dj.Manual):
+            definition = "mouse : int"
+
+        @schema
+        class Session(dj.Manual):
+            definition = "-> Mouse"
+
+        other = dj.FreeTable(connect(), Session.full_table_name)
+        Mouse.insert([(1,), (2,)])
+
+        def answer(prompt=""):
+            other.insert1((1,))
+            return "yes"
+
+        monkeypatch.setattr("builtins.input", answer)
+        with pytest.raises(ConflictError, match="changed by others meanwhile; nothing"):
+            Mouse.delete(safemode=True)
+        assert (len(Mouse), len(Session)) == (2, 1)
+
     def test_inside_a_transaction(self, diamond, connection):
         with pytest.raises(RuntimeError), connection.transaction:
             (diamond.Top & "top = 1").delete()
