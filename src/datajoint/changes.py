@@ -187,6 +187,7 @@ class Changeable(QueryExpression):
             DeprecationWarning,
             stacklevel=2,
         )
+        self.connection.check_changeable(f"update {self.name}")
         heading = self.heading
         if attribute not in heading:
             raise heading.unknown(attribute, f" of {self.name}")
