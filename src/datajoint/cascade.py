@@ -14,7 +14,7 @@ from typing import Any
 from .connection import Connection
 from .declare import ForeignKey, TableSpec
 from .dependencies import Edge, Graph
-from .errors import DataJointError, IntegrityError
+from .errors import ConflictError, DataJointError, IntegrityError
 from .service import log_event
 from .sql import algebra
 from .sql.algebra import Condition, Relation
@@ -302,13 +302,32 @@ def execute_delete(connection: Connection, plan: list[Deletion]) -> list[Deletio
     -------
     list of Deletion
         The plan, with the numbers of rows that were deleted.
+
+    Raises
+    ------
+    ConflictError
+        When rows refer to those of the plan that were not there when it was made.
     """
     graph = connection.dependencies.load(force=False)
-    done = [
-        replace(d, count=delete_rows(connection, graph.tables[d.table], d.condition))
-        for d in reversed(plan)
-    ]
+    done = []
+    for deletion in reversed(plan):
+        spec = graph.tables[deletion.table]
+        try:
+            count = delete_rows(connection, spec, deletion.condition)
+        except IntegrityError as error:
+            if _referring_row(connection, spec, deletion.condition) is None:
+                raise  # what refers to the rows cannot be seen
+            raise changed_meanwhile() from error
+        done.append(replace(deletion, count=count))
     return done[::-1]
+
+
+def changed_meanwhile() -> ConflictError:
+    """Make the error of a delete whose plan is no longer true."""
+    return ConflictError(
+        "The data were changed by others meanwhile; nothing was deleted. "
+        "Please look again and repeat the delete"
+    )
 
 
 def delete_rows(connection: Connection, spec: TableSpec, condition: Condition) -> int:
@@ -359,6 +378,22 @@ def _explain_children(
     connection: Connection, spec: TableSpec, condition: Condition, error: IntegrityError
 ) -> IntegrityError:
     """Name the table and the key of rows that refer to those which would be deleted."""
+    found = _referring_row(connection, spec, condition)
+    if found is None:
+        return error
+    edge, row = found
+    shown = ", ".join(f"{name} = {value!r}" for name, value in row.items())
+    return IntegrityError(
+        f"Cannot delete from {spec.name}: {edge.child} refers to the rows by its foreign "
+        f"key ({', '.join(edge.foreign_key.child_attributes)}), for example with {shown}. "
+        "Delete those first, or use `delete`, which does"
+    )
+
+
+def _referring_row(
+    connection: Connection, spec: TableSpec, condition: Condition
+) -> tuple[Edge, dict[str, Any]] | None:
+    """Find the key of a row in another table that refers to some rows, and by what it does."""
     graph = connection.dependencies.load()
     for edge in graph.edges_out(spec.name.full):
         child = graph.tables[edge.child]
@@ -368,13 +403,8 @@ def _explain_children(
             Writer(connection.dialect).select(algebra.Slice(rows, (), limit=1), key)
         )
         if found:
-            shown = ", ".join(f"{n} = {v!r}" for n, v in zip(key, found[0], strict=True))
-            return IntegrityError(
-                f"Cannot delete from {spec.name}: {edge.child} refers to the rows by its foreign "
-                f"key ({', '.join(edge.foreign_key.child_attributes)}), for example with {shown}. "
-                "Delete those first, or use `delete`, which does"
-            )
-    return error
+            return edge, dict(zip(key, found[0], strict=True))
+    return None
 
 
 def _leaves_first(

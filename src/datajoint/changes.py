@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .cascade import delete_rows, own_condition
 from .condition import Top, as_expression
 from .declare import TableName, TableSpec
@@ -67,7 +69,8 @@ class Changeable(QueryExpression):
         rows
             An iterable of mappings, records or sequences; a structured array; a data frame of
             pandas or polars, or a table of Arrow; the ``pathlib.Path`` of a CSV file with a
-            header; or a query, whose result is inserted without leaving the database.
+            header; or a query, whose result is inserted without leaving the database, or is
+            fetched where it is of another one.
         replace : bool
             Replace entities whose primary keys exist; what refers to them stays.
         skip_duplicates : bool
@@ -78,9 +81,9 @@ class Changeable(QueryExpression):
             Allow inserts into an auto-populated table outside of its ``make``.
         chunk_size : int
             How many rows are taken from ``rows`` and sent at once; no more are held. Without
-            effect on the insert of a query.
+            effect on an insert inside the database.
         progress : bool
-            Whether to show a progress bar; without effect on the insert of a query.
+            Whether to show a progress bar; without effect on an insert inside the database.
 
         Raises
         ------
@@ -99,7 +102,7 @@ class Changeable(QueryExpression):
             )
         mode = _mode(replace, skip_duplicates, chunk_size)
         rows = as_expression(rows)
-        if isinstance(rows, QueryExpression):
+        if isinstance(rows, QueryExpression) and self.connection.has_database_of(rows.connection):
             insert_query(self.connection, self.spec, rows, mode, ignore_extra_fields)
             return
         insert(self.connection, self.spec, rows, mode, ignore_extra_fields, chunk_size, progress)
@@ -184,6 +187,7 @@ class Changeable(QueryExpression):
             DeprecationWarning,
             stacklevel=2,
         )
+        self.connection.check_changeable(f"update {self.name}")
         heading = self.heading
         if attribute not in heading:
             raise heading.unknown(attribute, f" of {self.name}")
@@ -280,6 +284,6 @@ def _mode(replace: bool, skip_duplicates: bool, chunk_size: Any) -> str:
     """Check the options of an insert, and say what happens when the primary key exists."""
     if replace and skip_duplicates:
         raise DataJointError("`replace` and `skip_duplicates` exclude each other")
-    if not isinstance(chunk_size, int) or chunk_size < 1:
+    if not isinstance(chunk_size, (int, np.integer)) or chunk_size < 1:
         raise DataJointError(f"`chunk_size` is a number of rows, from 1, not {chunk_size!r}")
     return "replace" if replace else "skip" if skip_duplicates else "insert"

@@ -22,6 +22,25 @@ class Operand(Query, Protocol):
     def _label(self) -> str: ...
 
 
+def check_same_database(left: Operand, right: Operand) -> None:
+    """Check that two queries are of one database, which alone can match them.
+
+    Raises
+    ------
+    DataJointError
+        Names both databases.
+    """
+    if left.connection is right.connection:
+        return
+    if not left.connection.has_database_of(right.connection):
+        raise DataJointError(
+            f"{left._label} and {right._label} cannot be in one query: the first is in another "
+            f"database ({left.connection.backend.description}) than the second "
+            f"({right.connection.backend.description}). Fetch from one of them first, as in "
+            "`query & other.fetch('KEY')`, or insert it into the database of the other"
+        )
+
+
 def check_join_compatible(left: Operand, right: Operand) -> None:
     """Check that the attributes in common say which entities of two queries match.
 

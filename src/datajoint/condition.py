@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -110,7 +110,12 @@ def as_restriction(value: Any) -> Any:
     return list(value) if isinstance(value, Iterator) else as_expression(value)
 
 
-def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condition:
+def make_condition(
+    heading: Heading,
+    condition: Any,
+    dialect: Dialect,
+    check: Callable[[Any], None] = lambda query: None,
+) -> Condition:
     """Turn what a user restricts by into a condition.
 
     Parameters
@@ -121,6 +126,8 @@ def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condit
         Anything listed in manual 8.6.1.
     dialect : Dialect
         Encodes the values.
+    check : callable, optional
+        Raises an error for each query in the condition that cannot be matched.
 
     Returns
     -------
@@ -137,9 +144,9 @@ def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condit
     if isinstance(condition, str):
         return _written(heading, condition)
     if isinstance(condition, Not):
-        return negate(make_condition(heading, condition.restriction, dialect))
+        return negate(make_condition(heading, condition.restriction, dialect, check))
     if isinstance(condition, AndList):
-        return _all_of(make_condition(heading, part, dialect) for part in condition)
+        return _all_of(make_condition(heading, part, dialect, check) for part in condition)
     if isinstance(condition, (bool, np.bool_)):
         return algebra.Constant(bool(condition))
     if isinstance(condition, Universal):
@@ -150,6 +157,7 @@ def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condit
         record = {name: condition[name] for name in condition.dtype.names}
         return _from_mapping(heading, record, dialect)
     if isinstance(condition, Queryable):
+        check(condition)
         return _matching(heading, condition)
     if isinstance(condition, Top):
         raise DataJointError(
@@ -160,7 +168,7 @@ def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condit
         named_index = any(name is not None for name in condition.index.names)
         condition = condition.to_records(index=named_index) if len(condition) else []
     if isinstance(condition, (Collection, np.ndarray)) and not isinstance(condition, bytes):
-        return _any_of(heading, condition, dialect)
+        return _any(_alternatives(heading, condition, dialect, check))
     if condition is None or condition is ...:
         raise DataJointError(
             f"A table cannot be restricted by {condition}. True restricts nothing; entities "
@@ -439,12 +447,8 @@ def _any(conditions: Iterable[Condition]) -> Condition:
     return algebra.AnyOf(tuple(parts)) if parts else algebra.Constant(False)
 
 
-def _any_of(heading: Heading, members: Iterable[Any], dialect: Dialect) -> Condition:
-    return _any(_alternatives(heading, members, dialect))
-
-
 def _alternatives(
-    heading: Heading, members: Iterable[Any], dialect: Dialect
+    heading: Heading, members: Iterable[Any], dialect: Dialect, check: Callable[[Any], None]
 ) -> Iterator[Condition]:
     """Turn the members of a list into conditions, mappings with the same keys together."""
     alike: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
@@ -455,7 +459,7 @@ def _alternatives(
         elif isinstance(member, Mapping):
             alike.setdefault(tuple(member), []).append(member)
         else:
-            yield make_condition(heading, member, dialect)
+            yield make_condition(heading, member, dialect, check)
     for names, mappings in alike.items():
         yield from _from_mappings(heading, names, mappings, dialect)
 

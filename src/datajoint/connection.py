@@ -70,6 +70,10 @@ class Connection(Session):
 
     Attributes
     ----------
+    conn_info : dict
+        ``host``, ``port``, ``user`` and ``passwd`` that the connection was opened with.
+    init_fun : str or None
+        SQL that is run on connecting.
     schemas : dict
         The activated schemas by name.
     dependencies : Dependencies
@@ -105,7 +109,10 @@ class Connection(Session):
                 "`database.host`, `database.url` or `database.path`"
             )
         self._cache: QueryCache | None = None
-        self._init_function: str = settings["connection.init_function"] or ""
+        self.init_fun: str | None = settings["connection.init_function"]
+        self.conn_info: dict[str, Any] = {
+            name: settings[f"database.{name}"] for name in ("host", "port", "user")
+        } | {"passwd": settings["database.password"]}
         self._catalog: dict[str, dict[str, TableSpec]] = {}
         #: Schema, table and attribute → its type, as the code of the table has it.
         self.adapted: dict[tuple[str, str, str], Adapted] = {}
@@ -257,7 +264,7 @@ class Connection(Session):
             return
         if self.in_transaction:
             raise DataJointError("The query cache cannot be turned on inside a transaction")
-        self._cache = QueryCache(query_cache, (*self._backend.identity, self._init_function))
+        self._cache = QueryCache(query_cache, (*self._backend.identity, self.init_fun or ""))
 
     def purge_query_cache(self) -> None:
         """Remove all results from the folder of the setting ``query_cache``, and nothing else.
@@ -405,7 +412,11 @@ class Connection(Session):
         self.forget_catalog(name.schema)
 
     def create_schema(self, schema: str) -> None:
-        """Create a schema, unless it exists."""
+        """Create a schema, unless it exists; not in a transaction, which MySQL would commit."""
+        if self.in_transaction:
+            raise DataJointError(
+                f"The schema `{schema}` cannot be created inside a transaction: activate it before"
+            )
         self.check_changeable(f"create the schema `{schema}`")
         with self.requiring("CREATE", "create the schema", f"`{schema}`"):
             self._run(lambda: self._backend.create_schema(schema))

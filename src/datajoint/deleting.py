@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-from .cascade import Deletion, execute_delete, own_condition, plan_delete, plan_text
+from .cascade import (
+    Deletion,
+    changed_meanwhile,
+    execute_delete,
+    own_condition,
+    plan_delete,
+    plan_text,
+)
 from .connection import Connection
 from .declare import TableSpec
-from .errors import ConflictError
 from .logging import logger
 from .sql.algebra import Relation
 from .utils import user_choice
@@ -93,10 +99,7 @@ def _execute(
         return 0
     done = execute_delete(connection, plan)
     if all_or_nothing and done != plan:
-        raise ConflictError(
-            "The data were changed by others meanwhile; nothing was deleted. "
-            "Please look again and repeat the delete"
-        )
+        raise changed_meanwhile()
     for deletion in done:
         logger.debug("Deleted %d rows of %s", deletion.count, deletion.table)
     return next(deletion.count for deletion in done if deletion.table == spec.name.full)

@@ -5,10 +5,11 @@ Manual 5.9 and 5.10.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 from .declare import ForeignKey, TableName, TableSpec
 from .errors import DataJointError, MissingTableError
@@ -47,6 +48,19 @@ class Edge:
         """Whether the foreign key renames attributes."""
         return self.foreign_key.renamed
 
+    @property
+    def info(self) -> dict[str, Any]:
+        """``primary``, ``attr_map``, ``aliased`` and ``multi``, for users."""
+        names = ("primary", "attr_map", "aliased", "multi")
+        return {name: getattr(self, name) for name in names}
+
+
+class _Nodes(dict[str, TableSpec]):
+    """Tables by full name; as in networkx, it may be called too."""
+
+    def __call__(self) -> _Nodes:
+        return self
+
 
 class Dependencies:
     """The foreign keys among all tables of the database that the connection can see.
@@ -79,17 +93,29 @@ class Dependencies:
         return self._graph
 
     @property
-    def nodes(self) -> Mapping[str, TableSpec]:
+    def nodes(self) -> _Nodes:
         """Full table name → specification."""
-        return self.load(force=False).tables
+        return _Nodes(self.load(force=False).tables)
 
-    def parents(self, table: str, primary: bool | None = None) -> dict[str, Edge]:
-        """Full names of the tables that a table refers to → one foreign key to each."""
-        return {edge.parent: edge for edge in self.load(False).edges_in(table, primary)}
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.nodes)
 
-    def children(self, table: str, primary: bool | None = None) -> dict[str, Edge]:
-        """Full names of the tables that refer to a table → one foreign key of each."""
-        return {edge.child: edge for edge in self.load(False).edges_out(table, primary)}
+    def __contains__(self, table: object) -> bool:
+        return table in self.nodes
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def parents(self, table: str, primary: bool | None = None) -> dict[str, dict[str, Any]]:
+        """Tell of the tables that a table refers to, by full name, through which foreign key.
+
+        Each is a dict with ``primary``, ``attr_map``, ``aliased`` and ``multi``.
+        """
+        return {edge.parent: edge.info for edge in self.load(False).edges_in(table, primary)}
+
+    def children(self, table: str, primary: bool | None = None) -> dict[str, dict[str, Any]]:
+        """Tell of the tables that refer to a table; see :meth:`parents`."""
+        return {edge.child: edge.info for edge in self.load(False).edges_out(table, primary)}
 
     def ancestors(self, table: str) -> list[str]:
         """List a table and all that it depends on, parents first."""
@@ -234,6 +260,24 @@ def topo_sort(names: Iterable[str], edges: Iterable[Edge]) -> list[str]:
     for name in sorted(included, key=order.__getitem__):
         members.setdefault(group[name], []).append(name)
     return [name for head in heads for name in members[head]]
+
+
+def unite_master_parts(names: Iterable[str]) -> list[str]:
+    """Move part tables right behind their masters; what has no master there stays in its place.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Full table names, sorted.
+    """
+    listed = list(dict.fromkeys(names))
+    known = set(listed)
+    parts: dict[str, list[str]] = {}
+    for name in listed:
+        if get_master(name) in known:
+            parts.setdefault(get_master(name), []).append(name)
+    heads = (name for name in listed if get_master(name) not in known)
+    return [table for head in heads for table in (head, *parts.get(head, ()))]
 
 
 def _order_or_raise(predecessors: dict[str, set[str]]) -> list[str]:

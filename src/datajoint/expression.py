@@ -13,7 +13,11 @@ from types import EllipsisType
 from typing import Any, TypeVar
 
 from . import preview
-from .compatibility import check_join_compatible, check_union_compatible
+from .compatibility import (
+    check_join_compatible,
+    check_same_database,
+    check_union_compatible,
+)
 from .condition import (
     AndList,
     Not,
@@ -153,9 +157,7 @@ class QueryExpression(Fetchable):
             for member in restriction:
                 result = result.restrict(member, semantic_check)
             return result
-        if semantic_check:
-            self._check_compatible(restriction)
-        condition = make_condition(self.heading, restriction, self.connection.dialect)
+        condition = self._condition(restriction, semantic_check)
         if condition == algebra.Constant(True):
             return self
         return self._restricted(condition, restriction)
@@ -173,16 +175,15 @@ class QueryExpression(Fetchable):
         result._restriction = (*self._restriction, top)
         return result
 
-    def _check_compatible(self, restriction: Any) -> None:
-        """Check every query inside a restriction for join compatibility."""
-        restriction = as_restriction(restriction)
-        if isinstance(restriction, Not):
-            self._check_compatible(restriction.restriction)
-        elif isinstance(restriction, QueryExpression):
-            check_join_compatible(self, restriction)
-        elif isinstance(restriction, (list, tuple, set, frozenset)):
-            for member in restriction:
-                self._check_compatible(member)
+    def _condition(self, restriction: Any, semantic_check: bool) -> algebra.Condition:
+        """Make a condition, and check that every query in it can be matched with this one."""
+
+        def check(query: QueryExpression) -> None:
+            check_same_database(self, query)
+            if semantic_check:
+                check_join_compatible(self, query)
+
+        return make_condition(self.heading, restriction, self.connection.dialect, check)
 
     def __and__(self: Expression, restriction: Any) -> Expression:
         """Restrict: ``A & cond`` has the entities of A that meet the condition."""
@@ -197,8 +198,7 @@ class QueryExpression(Fetchable):
         restriction = as_restriction(restriction)
         if isinstance(restriction, Top):
             raise DataJointError("dj.Top cannot be excluded; restrict by it with `&`")
-        self._check_compatible(restriction)
-        condition = make_condition(self.heading, restriction, self.connection.dialect)
+        condition = self._condition(restriction, semantic_check=True)
         return self._restricted(negate(condition), Not(restriction))
 
     def __neg__(self) -> Not:
@@ -236,6 +236,7 @@ class QueryExpression(Fetchable):
             raise DataJointError(
                 f"A table can be joined with a table or a query, not with {other!r}"
             )
+        check_same_database(self, other)
         if semantic_check:
             check_join_compatible(self, other)
         heading = self.heading.joined(other.heading, outer=left)
@@ -389,6 +390,7 @@ class Union(QueryExpression):
 
     @classmethod
     def _unite(cls, left: QueryExpression, right: QueryExpression) -> QueryExpression:
+        check_same_database(left, right)
         if set(left.primary_key) != set(right.primary_key):
             raise DataJointError(
                 "The operands of a union must have the same primary key; they have "

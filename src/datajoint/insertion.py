@@ -82,6 +82,9 @@ def rows_of(source: Any) -> Iterable[Any]:
         if 0 < len(unnamed) < source.index.nlevels:
             source = source.reset_index(level=unnamed, drop=True)
             unnamed = []
+        if not source.columns.is_unique:
+            twice = source.columns[source.columns.duplicated()][0]
+            raise DataJointError(f"The data frame cannot be inserted: it has two columns `{twice}`")
         records: Iterable[Any] = source.to_records(index=not unnamed)
         return records
     if hasattr(source, "iter_rows"):  # of polars
@@ -102,18 +105,31 @@ def rows_of(source: Any) -> Iterable[Any]:
 
 
 def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    try:
+        file = path.open(newline="", encoding="utf-8-sig")
+    except OSError as error:
+        raise DataJointError(f"The CSV file cannot be read: {error}") from error
+    with file:
         reader = csv.DictReader(file)
         try:
+            header = reader.fieldnames or ()
+            twice = [name for i, name in enumerate(header) if name in header[:i]]
+            if twice:
+                raise DataJointError(f"{path}: `{twice[0]}` stands twice in the header")
             for row in reader:
                 if None in row:
                     raise DataJointError(
                         f"{path}, line {reader.line_num}: there are more values than the "
-                        f"{len(reader.fieldnames or ())} attributes of the header"
+                        f"{len(header)} attributes of the header"
                     )
                 yield row
         except csv.Error as error:
             raise DataJointError(f"{path}, line {reader.line_num}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise DataJointError(
+                f"{path}, after line {reader.line_num}: it is not UTF-8 text ({error}); save it "
+                "as CSV in UTF-8"
+            ) from error
 
 
 class RowEncoder:

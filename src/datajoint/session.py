@@ -107,6 +107,11 @@ class Session:
         state = "connected" if self.is_connected else "disconnected"
         return f"DataJoint connection ({state}) to {self._backend.description}"
 
+    def has_database_of(self, other: Session) -> bool:
+        """Tell whether another session is with the same database, whatever its account."""
+        places = {(s._backend.name, s._backend.place) for s in (self, other)}
+        return len(places) == 1
+
     # -- operations --------------------------------------------------------------------------
 
     def _call(self, operation: Callable[[], _Result]) -> _Result:

@@ -77,6 +77,11 @@ class Table(Changeable):
         return TableName(self.database, self.table_name)
 
     @property
+    def class_name(self) -> str:
+        """The name of the class."""
+        return type(self).__name__
+
+    @property
     def full_table_name(self) -> str:
         """`` `schema`.`table` ``."""
         return self.name.full
@@ -313,18 +318,7 @@ class Table(Changeable):
         listed: list[Any] = self._as_listed([name for name, _ in neighbours], as_objects)
         if not foreign_key_info:
             return listed
-        return [
-            (
-                table,
-                {
-                    "primary": edge.primary,
-                    "attr_map": edge.attr_map,
-                    "aliased": edge.aliased,
-                    "multi": edge.multi,
-                },
-            )
-            for table, (_, edge) in zip(listed, neighbours, strict=True)
-        ]
+        return [(table, edge.info) for table, (_, edge) in zip(listed, neighbours, strict=True)]
 
     def ancestors(self, as_objects: bool = False) -> list[Any]:
         """List all tables that this table depends on, and itself, parents first."""
@@ -400,4 +394,24 @@ class FreeTable(Table):
         )
 
 
-__all__ = ["FreeTable", "QueryExpression", "Table"]
+def lookup_class_name(name: str, context: Context, depth: int = 3) -> str | None:
+    """Find what a table is called in a context.
+
+    Parameters
+    ----------
+    name : str
+        Full table name.
+    context : mapping
+        Names and values, such as ``globals()``; modules with a ``schema`` are searched too.
+    depth : int
+        Kept for existing code.
+
+    Returns
+    -------
+    str or None
+        Such as ``Session`` or ``module.Session.Trial``; None when it has no class there.
+    """
+    return class_names(context).get(name)
+
+
+__all__ = ["FreeTable", "QueryExpression", "Table", "lookup_class_name"]

@@ -16,6 +16,7 @@ import datajoint as dj
 from datajoint.declare import TableName
 from datajoint.errors import MissingTableError
 from datajoint.schemas import VirtualModule
+from datajoint.table import lookup_class_name
 
 from .definitions import ADAPTERS, DEFINITIONS, OWN_LINES, STORES, Lab, definitions, examples
 
@@ -85,6 +86,32 @@ def create(schema, name, column="a"):
     quote = schema.connection.dialect
     table = quote.table(schema.database, name)
     schema.connection.query(f"CREATE TABLE {table} ({quote.quote(column)} INT PRIMARY KEY)")
+
+
+# -- names that existing code uses ----------------------------------------------------------------
+
+
+def test_names_of_classes(module):
+    assert module.Recording.class_name == module.Recording().class_name == "Recording"
+    assert module.Sorting.Unit().class_name == "Unit"
+    name = module.Recording.full_table_name
+    assert lookup_class_name(name, {"Rec": module.Recording}) == "Rec"
+    assert lookup_class_name(name, {"lab": module}) == "lab.Recording"
+    assert lookup_class_name(module.Sorting.Unit.full_table_name, {"S": module.Sorting}) == "S.Unit"
+    assert lookup_class_name(name, {"name": name}) is None
+
+
+def test_what_a_connection_was_opened_with(connect, target, tmp_path):
+    connection = connect()
+    options = target.options(tmp_path)
+    for name in ("host", "port", "user"):
+        if name in options:
+            assert connection.conn_info[name] == options[name]
+    assert connection.conn_info["passwd"] == options.get("password")
+    assert connection.init_fun is None
+    configured = dj.Connection(**options, init_fun="SELECT 1")
+    assert configured.init_fun == "SELECT 1"
+    configured.close()
 
 
 # -- spawned classes ------------------------------------------------------------------------------

@@ -325,6 +325,11 @@ class TestMoreForms:
             ([ROWS[0], None], r"\(row 1\): a row is a mapping.*not None"),
             ((3, 0.5, 3, "abc"), r"\(row 0\): a row is a mapping.*not 3 of type `int`"),
             (pd.DataFrame([ROWS[0]]), "`0` is not an attribute"),
+            (
+                pd.DataFrame([(1, 2, 3)], columns=["a", "x", "x"]),
+                "data frame cannot .* two columns `x`",
+            ),
+            (Path("missing.csv"), r"CSV file cannot be read.*missing\.csv"),
             ([{"a": 1, "x": 1}, {"a": 1, "x": 1, 5: 6}], r"\(row 1\): `5`.*given is 6"),
             ([(1, 2, 3, 4, 5)], r"row \(1, 2, 3, 4, 5\) has 5 values for the 4 attributes a, x"),
         ],
@@ -340,11 +345,13 @@ class TestMoreForms:
             ("a,x\n1,2\n2,3,4\n", "line 3: there are more values than the 2 attributes"),
             ("a,x\n1,2\n2,bogus\n", r"\(row 1\): 'bogus' cannot be the value of attribute `x`"),
             ("a,x\n1,2\n2\n", r"\(row 1\): attribute `x` has no value"),
+            ("a,x,a\n1,2,3\n", "`a` stands twice in the header"),
+            ("a,x,s\n1,2,\xe9\n", r"after line 0: it is not UTF-8 text .*0xe9.* save it"),
         ],
     )
     def test_faults_of_csv_files(self, lab, tmp_path, text, reason):
         path = tmp_path / "items.csv"
-        path.write_text(text)
+        path.write_text(text, encoding="latin-1")
         with pytest.raises(DataJointError, match=reason):
             lab.Item.insert(path)
         assert len(lab.Item()) == 0
@@ -430,6 +437,10 @@ class TestChunks:
     def test_sizes_that_are_none(self, lab, size):
         with pytest.raises(DataJointError, match="`chunk_size` is a number of rows"):
             lab.Item.insert([(1, 1.0, 1, "s")], chunk_size=size)
+
+    def test_a_size_of_numpy(self, lab):
+        lab.Item.insert([(i, 1.0, 1, "s") for i in range(3)], chunk_size=np.int64(2))
+        assert len(lab.Item()) == 3
 
     @pytest.mark.parametrize("known", [True, False])
     def test_progress(self, lab, capsys, known):
@@ -1571,6 +1582,27 @@ class TestDelete:
             (diamond.Top & "top = 1").delete(safemode=True)
         assert diamond.counts() == (3, 6, 4, 9, 5)
 
+    def test_children_that_others_add_after_the_plan_was_shown(self, schema, connect, monkeypatch):
+        @schema
+        class Mouse(dj.Manual):
+            definition = "mouse : int"
+
+        @schema
+        class Session(dj.Manual):
+            definition = "-> Mouse"
+
+        other = dj.FreeTable(connect(), Session.full_table_name)
+        Mouse.insert([(1,), (2,)])
+
+        def answer(prompt=""):
+            other.insert1((1,))
+            return "yes"
+
+        monkeypatch.setattr("builtins.input", answer)
+        with pytest.raises(ConflictError, match="changed by others meanwhile; nothing"):
+            Mouse.delete(safemode=True)
+        assert (len(Mouse), len(Session)) == (2, 1)
+
     def test_inside_a_transaction(self, diamond, connection):
         with pytest.raises(RuntimeError), connection.transaction:
             (diamond.Top & "top = 1").delete()
@@ -2075,6 +2107,16 @@ class TestTransactions:
             schema(Late)
         schema(Late)
         assert Late().is_declared
+
+    def test_creation_of_a_schema_inside_is_refused(self, lab, connection, make_schema):
+        refused = pytest.raises(DataJointError, match="later` cannot be created inside a trans")
+        with refused, connection.transaction:
+            lab.Item.insert1({"a": 1, "x": 1})
+            make_schema("later")
+        assert not len(lab.Item)  # MariaDB would have committed it
+        make_schema("later")
+        with connection.transaction:  # an existing one is activated
+            assert make_schema("later").is_activated()
 
     def test_data_outlive_the_connection(self, lab, connection, connect):
         lab.Item.insert1({"a": 1, "x": 1})

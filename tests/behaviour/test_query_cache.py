@@ -207,6 +207,7 @@ class TestResults:
 
 
 class TestChanges:
+    @pytest.mark.filterwarnings("ignore:`_update` is deprecated")
     @pytest.mark.parametrize(
         "change",
         [
@@ -215,6 +216,7 @@ class TestChanges:
             lambda lab: lab.Animal.insert([]),
             lambda lab: lab.Copy.insert(lab.Animal.proj(), allow_direct_insert=True),
             lambda lab: lab.Animal.update1({"animal": 1, "weight": 3.0}),
+            lambda lab: (lab.Animal & "animal = 1")._update("weight", 3.0),
             lambda lab: lab.Animal.delete(),
             lambda lab: lab.Animal.delete_quick(),
             lambda lab: lab.Animal.drop(),

@@ -5,7 +5,13 @@ import random
 import pytest
 
 from datajoint.declare import ForeignKey, TableName, TableSpec
-from datajoint.dependencies import Dependencies, Graph, table_name, topo_sort
+from datajoint.dependencies import (
+    Dependencies,
+    Graph,
+    table_name,
+    topo_sort,
+    unite_master_parts,
+)
 from datajoint.errors import DataJointError, MissingTableError
 from datajoint.grammar import parse_type
 from datajoint.heading import Attribute, Heading, Index
@@ -412,6 +418,29 @@ def test_dependencies_see_new_tables_after_clear(pipeline):
     assert full("new") in dependencies.descendants(full("subject"))
 
 
+def test_dependencies_are_like_a_graph_of_networkx(pipeline):
+    dependencies = Dependencies(lambda: pipeline.tables)
+    assert list(dependencies) == list(dependencies.nodes()) == list(pipeline.tables)
+    assert len(dependencies) == 8
+    assert full("session") in dependencies
+    assert full("other") not in dependencies
+    attributes = pipeline.tables[full("subject")].heading.primary_key
+    foreign_key = {
+        "primary": True,
+        "attr_map": {name: name for name in attributes},
+        "aliased": False,
+        "multi": True,
+    }
+    assert dependencies.parents(full("session")) == {full("subject"): foreign_key}
+    assert dependencies.children(full("subject"))[full("session")] == foreign_key
+
+
+def test_unite_master_parts():
+    names = ["a", "a__q", "b", "s.c", "s.c__q", "b__q", "d", "a__r", "e__q", "a__q"]
+    united = ["a", "a__q", "a__r", "b", "b__q", "s.c", "s.c__q", "d", "e__q"]
+    assert named(unite_master_parts(map(full, names))) == united
+
+
 def test_parents_and_children(pipeline):
     dependencies = Dependencies(lambda: pipeline.tables)
     assert named(dependencies.parents(full("ephys._recording"))) == ["session", "rig.#probe"]
@@ -427,4 +456,4 @@ def test_parents_and_children(pipeline):
         "ephys.__match",
     ]
     edge = dependencies.parents(full("owner"))[full("subject")]
-    assert (edge.attr_map, edge.primary) == ({"owned": "id"}, False)
+    assert (edge["attr_map"], edge["primary"]) == ({"owned": "id"}, False)

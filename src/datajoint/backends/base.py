@@ -79,6 +79,11 @@ class Backend(ABC):
         """``user@host`` as the database knows the session."""
 
     @property
+    @abstractmethod
+    def place(self) -> str:
+        """Tells the database apart from all others of its kind, whatever the account."""
+
+    @property
     def identity(self) -> tuple[str, ...]:
         """Tells the database and the account apart from all others, in later sessions too."""
         return (self.name, self.description, self.user)

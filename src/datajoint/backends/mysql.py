@@ -121,6 +121,10 @@ class MySQLBackend(Backend):
         return f"{self._server} as {self._user} at {self._place}"
 
     @property
+    def place(self) -> str:
+        return self._place
+
+    @property
     def user(self) -> str:
         return self._user_at_host
 

@@ -100,7 +100,11 @@ class PostgreSQLBackend(Backend):
     @property
     def description(self) -> str:
         user = self._options["user"]
-        return f"{self._server} as {user} at {self._place}/{self._database}"
+        return f"{self._server} as {user} at {self.place}"
+
+    @property
+    def place(self) -> str:
+        return f"{self._place}/{self._database}"
 
     @property
     def user(self) -> str:

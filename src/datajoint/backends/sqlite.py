@@ -119,6 +119,10 @@ class SQLiteBackend(Backend):
         return f"SQLite file {self.path}" if self.path != ":memory:" else "SQLite in memory"
 
     @property
+    def place(self) -> str:
+        return os.path.realpath(self.path) if self.path != ":memory:" else self._nonce
+
+    @property
     def identity(self) -> tuple[str, ...]:
         return (*super().identity, self._nonce if self.path == ":memory:" else "")
 
