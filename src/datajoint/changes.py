@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .cascade import delete_rows, own_condition
+from .compatibility import check_same_database
 from .condition import Top, as_expression
 from .declare import TableName, TableSpec
 from .deleting import delete
@@ -100,6 +101,7 @@ class Changeable(QueryExpression):
         mode = _mode(replace, skip_duplicates, chunk_size)
         rows = as_expression(rows)
         if isinstance(rows, QueryExpression):
+            check_same_database(self, rows)
             insert_query(self.connection, self.spec, rows, mode, ignore_extra_fields)
             return
         insert(self.connection, self.spec, rows, mode, ignore_extra_fields, chunk_size, progress)

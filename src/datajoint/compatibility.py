@@ -33,6 +33,27 @@ class Operand(Protocol):
     def _label(self) -> str: ...
 
 
+def check_same_database(left: Operand, right: Operand) -> None:
+    """Check that one statement can read the tables of both operands.
+
+    Parameters
+    ----------
+    left, right : QueryExpression
+
+    Raises
+    ------
+    DataJointError
+        When their connections are to different databases, or are of different accounts.
+    """
+    one, other = left.connection, right.connection
+    if one is not other and one.backend.identity != other.backend.identity:
+        raise DataJointError(
+            f"No statement reads both {left._label}, of the connection to {one.backend.description}, "
+            f"and {right._label}, of the connection to {other.backend.description}. Fetch one of "
+            "them, and restrict by what was fetched, or insert it"
+        )
+
+
 def check_join_compatible(left: Operand, right: Operand) -> None:
     """Check that the attributes in common say which entities of two queries match.
 

@@ -13,7 +13,7 @@ from types import EllipsisType
 from typing import Any, TypeVar
 
 from . import preview
-from .compatibility import check_join_compatible, check_union_compatible
+from .compatibility import check_join_compatible, check_same_database, check_union_compatible
 from .condition import (
     AndList,
     Not,
@@ -153,8 +153,7 @@ class QueryExpression(Fetchable):
             for member in restriction:
                 result = result.restrict(member, semantic_check)
             return result
-        if semantic_check:
-            self._check_compatible(restriction)
+        self._check_compatible(restriction, semantic_check)
         condition = make_condition(self.heading, restriction, self.connection.dialect)
         if condition == algebra.Constant(True):
             return self
@@ -173,16 +172,18 @@ class QueryExpression(Fetchable):
         result._restriction = (*self._restriction, top)
         return result
 
-    def _check_compatible(self, restriction: Any) -> None:
-        """Check every query inside a restriction for join compatibility."""
+    def _check_compatible(self, restriction: Any, semantic_check: bool = True) -> None:
+        """Check every query inside a restriction: its database, and join compatibility."""
         restriction = as_restriction(restriction)
         if isinstance(restriction, Not):
-            self._check_compatible(restriction.restriction)
+            self._check_compatible(restriction.restriction, semantic_check)
         elif isinstance(restriction, QueryExpression):
-            check_join_compatible(self, restriction)
+            check_same_database(self, restriction)
+            if semantic_check:
+                check_join_compatible(self, restriction)
         elif isinstance(restriction, (list, tuple, set, frozenset)):
             for member in restriction:
-                self._check_compatible(member)
+                self._check_compatible(member, semantic_check)
 
     def __and__(self: Expression, restriction: Any) -> Expression:
         """Restrict: ``A & cond`` has the entities of A that meet the condition."""
@@ -236,6 +237,7 @@ class QueryExpression(Fetchable):
             raise DataJointError(
                 f"A table can be joined with a table or a query, not with {other!r}"
             )
+        check_same_database(self, other)
         if semantic_check:
             check_join_compatible(self, other)
         heading = self.heading.joined(other.heading, outer=left)
@@ -389,6 +391,7 @@ class Union(QueryExpression):
 
     @classmethod
     def _unite(cls, left: QueryExpression, right: QueryExpression) -> QueryExpression:
+        check_same_database(left, right)
         if set(left.primary_key) != set(right.primary_key):
             raise DataJointError(
                 "The operands of a union must have the same primary key; they have "

@@ -715,6 +715,54 @@ class TestRestrictionByQuery:
         assert "student_id = 1001" not in uni.Student()
 
 
+class TestOtherDatabases:
+    """Two databases may have tables of the same names: none may stand for the other."""
+
+    OPERATIONS = (
+        lambda a, b: a * b,
+        lambda a, b: a @ b,
+        lambda a, b: a.join(b, left=True),
+        lambda a, b: a & b,
+        lambda a, b: a ^ b,
+        lambda a, b: a - b.proj(),
+        lambda a, b: a & [dj.AndList([dj.Not(b)])],
+        lambda a, b: a + b,
+        lambda a, b: a.aggr(b, n="count(*)"),
+        lambda a, b: a.insert(b),
+        lambda a, b: a.insert(b.proj(), skip_duplicates=True),
+    )
+
+    @pytest.fixture
+    def declared(self, schema_name):
+        def declare(connection, value):
+            schema = dj.Schema(schema_name, connection=connection)
+
+            @schema
+            class Thing(dj.Manual):
+                definition = "thing : int"
+
+            Thing.insert1((value,))
+            return Thing
+
+        return declare
+
+    @pytest.mark.parametrize("operation", OPERATIONS)
+    def test_operands_of_two_databases(self, connection, declared, tmp_path, operation):
+        other = dj.Connection(backend="sqlite", path=str(tmp_path / "other.db"))
+        here, there = declared(connection, 1), declared(other, 2)
+        with pytest.raises(DataJointError, match="(?s)No statement reads both .* Fetch one of"):
+            operation(here, there)
+        with pytest.raises(DataJointError, match="No statement reads both"):
+            operation(there, here)
+        assert here.fetch("thing").tolist() == [1]
+        other.close()
+
+    def test_two_connections_to_one_database(self, connection, connect, declared):
+        here = declared(connection, 1)
+        there = dj.FreeTable(connect(), here.full_table_name)
+        assert (here * there).fetch("thing").tolist() == (here & there).fetch("thing").tolist() == [1]
+
+
 # -- join ---------------------------------------------------------------------------------------
 
 
