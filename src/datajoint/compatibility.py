@@ -48,9 +48,9 @@ def check_same_database(left: Operand, right: Operand) -> None:
     one, other = left.connection, right.connection
     if one is not other and one.backend.identity != other.backend.identity:
         raise DataJointError(
-            f"No statement reads both {left._label}, of the connection to {one.backend.description}, "
-            f"and {right._label}, of the connection to {other.backend.description}. Fetch one of "
-            "them, and restrict by what was fetched, or insert it"
+            f"No statement reads both {left._label}, which is in {one.backend.description}, and "
+            f"{right._label}, which is in {other.backend.description}. Fetch one of them, and "
+            "restrict by what was fetched, or insert it"
         )
 
 

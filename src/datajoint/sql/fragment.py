@@ -22,7 +22,7 @@ from sqlglot.errors import ParseError, SqlglotError
 
 from ..errors import QuerySyntaxError
 from ..grammar import parse_type
-from ..types import AttributeType, Decimal
+from ..types import AttributeType, Decimal, Float
 from .text import SQL, Param
 
 _LITERAL = re.compile(
@@ -604,6 +604,17 @@ _SAME_AS_ARGUMENT = (
 )
 
 
+_DOUBLE_FUNCTIONS = (
+    exp.Sqrt,
+    exp.Exp,
+    exp.Ln,
+    exp.Log,
+    exp.Pow,
+    exp.Rand,
+    exp.Pi,
+)
+
+
 def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> AttributeType | None:
     """Infer the type of an expression from the types of its attributes.
 
@@ -662,6 +673,16 @@ def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> Attribut
         argument = infer(node.this, types)
         return argument if argument is not None and argument.category == "integer" else _DOUBLE
     return None
+
+
+def is_double(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> bool:
+    """Tell whether MySQL calculates a number in double precision, and so rounds halves to even.
+
+    Parameters are those of :func:`infer`.
+    """
+    return node.find(*_DOUBLE_FUNCTIONS) is not None or any(
+        isinstance(infer(column, types), Float) for column in node.find_all(exp.Column)
+    )
 
 
 def _number_type(text: str) -> AttributeType:

@@ -35,7 +35,7 @@ from ..types import (
 )
 from ..types import Decimal as DecimalType
 from .dialect import Dialect, Storage, on_conflict_replace, on_conflict_skip
-from .fragment import infer
+from .fragment import infer, is_double
 from .json_operators import json_operator, unquoted_operand
 from .sqlite_json import json_equals, json_text, json_value
 from .text import SQL, Param, literal
@@ -370,10 +370,16 @@ def _extract(generator: SQLiteGenerator, node: Any) -> str:
 
 
 def _round(generator: SQLiteGenerator, node: Any) -> str:
-    digits = node.args.get("decimals")
-    if digits is None or isinstance(digits, exp.Literal):
-        return generator.func("round", node.this, digits)
-    return generator.func("round_to", node.this, digits)
+    return _rounded(generator, node.this, node.args.get("decimals"))
+
+
+def _rounded(generator: SQLiteGenerator, node: exp.Expr, digits: exp.Expr | None = None) -> str:
+    """Round halves of decimals away from zero, and those of floats to even, as MySQL does."""
+    type_ = infer(node, _types(generator))
+    if digits is None and type_ is not None and type_.category == "integer":
+        return f"({generator.sql(node)})"
+    name = "round_to_even" if is_double(node, _types(generator)) else "round_to"
+    return generator.func(name, node, digits or exp.Literal.number(0))
 
 
 def _group_concat(generator: SQLiteGenerator, node: Any) -> str:
@@ -425,11 +431,14 @@ def _cast(generator: SQLiteGenerator, node: Any) -> str:
     if kind.startswith("TIME"):
         return generator.func("to_time", node.this)
     if kind.startswith(("SIGNED", "UNSIGNED", "BIGINT", "UBIGINT", "INT")):
-        return f"CAST(round({generator.sql(node.this)}) AS INTEGER)"
+        type_ = infer(node.this, _types(generator))
+        if type_ is not None and type_.is_string:  # which loses its fraction
+            return f"CAST({generator.sql(node.this)} AS INTEGER)"
+        return f"CAST({_rounded(generator, node.this)} AS INTEGER)"
     if kind.startswith("DECIMAL"):
         scale = node.args["to"].expressions[1:]
         digits = generator.sql(scale[0]) if scale else "0"
-        return f"round({generator.sql(node.this)}, {digits})"
+        return f"round_to({generator.sql(node.this)}, {digits})"
     if kind.startswith(("DOUBLE", "FLOAT")):
         return f"CAST({generator.sql(node.this)} AS REAL)"
     return f"CAST({generator.sql(node.this)} AS TEXT)"
