@@ -298,8 +298,8 @@ def _comparand(attribute: Attribute, value: Any, dialect: Dialect) -> Any:
     if attribute.expression is not None and type_.category == "decimal":
         return _plain_value(float(value))
     try:
-        if isinstance(type_, Decimal) and not type_.holds(value):
-            raise NotAdmitted("has too many digits")
+        if attribute.expression is None and not type_.holds(value):
+            raise NotAdmitted("changed on insert, and equal to nothing that is stored")
         return dialect.encode(value, type_)
     except NotAdmitted:
         raise

@@ -288,6 +288,35 @@ class TestRestrictionByMapping:
         expected = [s for s in data.students if s["date_of_birth"] == day]
         assert_rows(uni.Student & {"date_of_birth": convert(day)}, expected)
 
+    def test_what_insert_would_cut_off_matches_nothing(self, schema):
+        @schema
+        class Moment(dj.Manual):
+            definition = """
+            id : int
+            ---
+            d : date
+            t0 : datetime
+            t3 : datetime(3)
+            ts : timestamp
+            h : time
+            """
+
+        moment = dt.datetime(2020, 1, 2, 3, 4, 5)
+        Moment.insert1((1, moment, moment, moment, moment, moment.time()))
+        late = moment.replace(microsecond=400)
+        for kept, none in (
+            ({"d": dt.datetime(2020, 1, 2)}, {"d": moment}),
+            ({"d": "2020-01-02 00:00:00"}, {"d": "2020-01-02 03:04:05"}),
+            ({"t0": moment}, {"t0": late}),
+            ({"t0": "2020-01-02 03:04:05.0"}, {"t0": "2020-01-02 03:04:05.4"}),
+            ({"t3": moment}, {"t3": late}),
+            ({"ts": pd.Timestamp(moment)}, {"ts": pd.Timestamp(late)}),
+            ({"h": moment.time()}, {"h": late.time()}),
+            ({"h": "03:04:05"}, {"h": "03:04:05.4"}),
+        ):
+            assert len(Moment & kept) == len(Moment - none) == 1, kept
+            assert len(Moment & none) == len(Moment & [none, {**none, "id": 1}]) == 0, none
+
     def test_record_of_a_structured_array(self, uni, data):
         record = np.array([("CS", 2010)], dtype=[("dept", "O"), ("course", int)])[0]
         expected = [c for c in data.courses if c["dept"] == "CS" and c["course"] == 2010]
