@@ -904,6 +904,21 @@ class TestJoin:
 
 
 class TestProj:
+    def test_names_that_begin_with_an_underscore_are_not_hidden(self, uni, data):
+        query = uni.Course.proj(_n="course + 1", _name="course_name") & "_n < 2000"
+        expected = [
+            {"dept": c["dept"], "course": c["course"], "_n": c["course"] + 1}
+            | {"_name": c["course_name"]}
+            for c in data.courses
+            if c["course"] < 1999
+        ]
+        assert query.heading.names == ["dept", "course", "_name", "_n"]
+        assert_rows(query, expected)
+        assert_rows((query * uni.Department.proj()) & dj.Top(None, "_n"), expected)
+        assert_rows(query.proj("_n") + query.proj("_name"), expected)
+        (total,) = dj.U().aggr(query, _total="sum(_n)").fetch("_total")
+        assert total == sum(row["_n"] for row in expected)
+
     @pytest.mark.parametrize(
         ("attributes", "names"),
         [
