@@ -67,16 +67,27 @@ class Top:
     offset: int = 0
 
     def __post_init__(self) -> None:
+        if self.offset is None:  # as existing code has it
+            object.__setattr__(self, "offset", 0)
         for name in ("limit", "offset"):
             value = getattr(self, name)
             if not (value is None and name == "limit") and not isinstance(value, (int, np.integer)):
                 raise TypeError(f"Top: {name} must be an integer, not {value!r}")
             if value is not None and value < 0:
                 raise DataJointError(f"Top: {name} cannot be negative ({value})")
-            object.__setattr__(self, name, value if value is None else int(value))
-        terms = self.order_by
-        if not isinstance(terms, str) and terms is not None:
-            object.__setattr__(self, "order_by", tuple(terms))
+            object.__setattr__(self, name, value if value is None else min(int(value), _ALL))
+        terms: Any = self.order_by
+        if isinstance(terms, str) or terms is None:
+            return
+        listed = tuple(terms) if isinstance(terms, Iterable) else (terms,)
+        wrong = [term for term in listed if not isinstance(term, str)]
+        if wrong:
+            raise TypeError(f"Top: order_by takes names of attributes, not {wrong[0]!r}")
+        object.__setattr__(self, "order_by", listed)
+
+
+#: More entities than there are; the databases take no larger number.
+_ALL = 2**63 - 1
 
 
 class Queryable:
@@ -558,6 +569,10 @@ def make_order(
             terms.append(algebra.Ordering(place, descending))
         else:
             fragment = fragment_of(heading, match["by"], "order")
+            if fragment.aggregates:
+                raise DataJointError(
+                    f"The order {text!r} aggregates; compute the value with `aggr` and order by it"
+                )
             terms.append(algebra.Ordering(algebra.Computed(fragment, heading.types), descending))
     return tuple(terms)
 

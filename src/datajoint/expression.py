@@ -99,8 +99,13 @@ class QueryExpression(Fetchable):
         ----------
         fields : iterable of str, optional
             The attributes to select; all of them by default.
+
+        Raises
+        ------
+        UnknownAttributeError
+            When one is not in the heading.
         """
-        names = self.heading.names if fields is None else list(fields)
+        names = self.heading.names if fields is None else [self.heading[n].name for n in fields]
         dialect = self.connection.dialect
         return Writer(dialect).select(self.relation, names).filled(dialect.literal)
 

@@ -343,7 +343,7 @@ class DateTime(AttributeType):
         return _round_seconds(to_datetime(value), self.digits)
 
     def holds(self, value: Any) -> bool:
-        return to_datetime(value).microsecond % 10 ** (6 - self.digits) == 0
+        return not to_datetime(value).microsecond % 10 ** (6 - self.digits)
 
 
 @dataclass(frozen=True)
@@ -377,7 +377,7 @@ class Time(AttributeType):
         return -rounded if duration < dt.timedelta(0) else rounded
 
     def holds(self, value: Any) -> bool:
-        return _to_duration(value).microseconds % 10 ** (6 - self.digits) == 0
+        return not _to_duration(value).microseconds % 10 ** (6 - self.digits)
 
 
 @dataclass(frozen=True)

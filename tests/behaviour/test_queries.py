@@ -2357,6 +2357,23 @@ class TestTop:
         with pytest.raises((TypeError, DataJointError)):
             dj.Top(**arguments)
 
+    @pytest.mark.parametrize("order", [5, ["student_id", 5], [None]], ids=repr)
+    def test_what_is_no_order_is_named(self, uni, order):
+        with pytest.raises(TypeError, match=r"order_by takes names of attributes, not (5|None)"):
+            uni.Student.fetch(order_by=order)
+
+    def test_offset_can_be_none(self, uni):
+        assert student_ids(uni.Student & dj.Top(2, offset=None)) == [1000, 1007]
+
+    def test_limits_larger_than_the_databases_take(self, uni, data):
+        assert student_ids(uni.Student & dj.Top(10**30)) == ids(data.students)
+        assert len(uni.Student & dj.Top(3, offset=10**30)) == 0
+        assert len(next(uni.Student.fetch_batches(size=10**30))) == len(data.students)
+
+    def test_orders_do_not_aggregate(self, uni):
+        with pytest.raises(DataJointError, match=r"'count\(\*\) desc' aggregates; .* `aggr`"):
+            uni.Student & dj.Top(2, "student_id, count(*) desc")
+
     def test_and_list_with_top(self, uni, data):
         query = uni.Student & dj.AndList(['sex = "F"', dj.Top(3)])
         assert_rows(query, [s for s in data.students if s["sex"] == "F"][:3])
@@ -2462,6 +2479,10 @@ class TestPreview:
 
 
 class TestSQLOfUsers:
+    def test_unknown_attributes(self, uni):
+        with pytest.raises(UnknownAttributeError, match="`bogus` is not an attribute"):
+            uni.Student.make_sql(["sex", "bogus"])
+
     """What existing code makes its own statements of."""
 
     @pytest.mark.parametrize(
