@@ -170,6 +170,8 @@ def make_condition(heading: Heading, condition: Any, dialect: Dialect) -> Condit
     if type(condition).__name__ == "DataFrame":
         named_index = any(name is not None for name in condition.index.names)
         condition = condition.to_records(index=named_index) if len(condition) else []
+    if isinstance(condition, np.ndarray) and not condition.ndim:  # what it holds, by itself
+        return make_condition(heading, condition[()], dialect)
     if isinstance(condition, (Collection, np.ndarray)) and not isinstance(condition, bytes):
         return _any_of(heading, condition, dialect)
     if condition is None or condition is ...:

@@ -459,6 +459,11 @@ class U(Universal):
     """
 
     def __init__(self, *primary_key: str) -> None:
+        for name in primary_key:
+            if not isinstance(name, str):
+                raise DataJointError(
+                    f"dj.U takes names of attributes, each by itself, not {name!r}"
+                )
         self._primary_key = tuple(dict.fromkeys(primary_key))
 
     @property
@@ -515,7 +520,11 @@ class U(Universal):
         raise DataJointError("Nothing can be excluded from dj.U: the result would be infinite")
 
     def aggr(
-        self, group: Any, keep_all_rows: bool = False, **named_attributes: str
+        self,
+        group: Any,
+        *attributes: str | EllipsisType,
+        keep_all_rows: bool = False,
+        **named_attributes: str,
     ) -> QueryExpression:
         """Aggregate for each distinct combination of the attributes.
 
@@ -523,6 +532,8 @@ class U(Universal):
         ----------
         group : QueryExpression or table class
             What is aggregated; it has the attributes.
+        *attributes
+            Nothing but the attributes of the universal set, which are there anyway.
         **named_attributes
             ``new='expression'``.
 
@@ -537,7 +548,7 @@ class U(Universal):
         own = query.heading.derived(
             replace(query.heading[name], in_key=True) for name in self._primary_key
         )
-        columns, heading = project(own, query.heading, (), named_attributes)
+        columns, heading = project(own, query.heading, attributes, named_attributes)
         given = frozenset(self._primary_key)
         _check_grouped(columns, given)
         relation = algebra.Aggregation(

@@ -635,7 +635,7 @@ class TestRestrictionByLogic:
         assert student_ids(uni.Student & either) == [1000, 1014]
 
     @pytest.mark.parametrize(
-        "bad", [None, 5, 1.5, object(), b"sex"], ids=lambda bad: type(bad).__name__
+        "bad", [None, 5, 1.5, object(), b"sex", np.array(5)], ids=lambda bad: type(bad).__name__
     )
     def test_what_is_no_condition_is_refused(self, uni, bad):
         with pytest.raises(DataJointError):
@@ -1668,6 +1668,18 @@ class TestUniversalSets:
         ):
             with pytest.raises(UnknownAttributeError, match="`bogus`"):
                 make()
+
+    @pytest.mark.parametrize("bad", [["sex", "home_state"], 5, None, dj.U("sex")], ids=repr)
+    def test_of_what_is_no_name(self, bad):
+        with pytest.raises(DataJointError, match="dj.U takes names of attributes, each by itself"):
+            dj.U("home_city", bad)
+
+    def test_aggr_selects_nothing_of_what_is_aggregated(self, uni, data):
+        query = dj.U("sex").aggr(uni.Student, "sex", n="count(*)")
+        assert_rows(query, dj.U("sex").aggr(uni.Student, ..., n="count(*)").to_dicts())
+        assert sum(query.fetch("n")) == len(data.students)
+        with pytest.raises(UnknownAttributeError, match="`home_city` is not an attribute"):
+            dj.U("sex").aggr(uni.Student, "home_city")
 
     @pytest.mark.parametrize("bad", ["home_city = 'x'", 5, None, {"home_city": "x"}], ids=repr)
     def test_restricted_by_what_is_no_query(self, bad):
