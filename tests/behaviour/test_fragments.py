@@ -6,6 +6,7 @@ have one type only.
 """
 
 import datetime as dt
+import json
 import math
 import os
 import random
@@ -1271,6 +1272,18 @@ def test_aggregates_of_nothing(value):
         .fetch1()
     )
     assert row == dict(a=0, b=None, c=None, d=None, e=None, f=None)
+
+
+def test_aggregates_of_one_database(value, backend):
+    own = {"sqlite": "json_group_array", "mysql": "json_arrayagg", "postgresql": "jsonb_agg"}
+    query = dj.U("b").aggr(value, ids=f"{own[backend]}(id)")
+    found = query.fetch("ids", order_by="b").tolist()
+    assert [sorted(json.loads(str(ids))) for ids in found] == [[2], [1, 3]]
+    with pytest.raises(DataJointError, match="cannot aggregate"):
+        value.proj(ids=f"{own[backend]}(id)")
+    for other in set(own.values()) - {own[backend]}:
+        with pytest.raises(DataJointError, match=f"(?i){other}"):
+            dj.U("b").aggr(value, ids=f"{other}(id)").fetch()
 
 
 def test_conditions_on_computed_attributes(value):
