@@ -980,6 +980,9 @@ AGGREGATES = [
 
 #: Condition → the ids of the entities that meet it.
 CONDITIONS = [
+    ("i = 7;", [1]),
+    ("i = 7 ; \n", [1]),
+    ('s = "x;"', []),
     ("b", [1, 3]),
     ("i", [1, 2]),
     ("n", [1]),
@@ -1163,6 +1166,14 @@ def test_literals_of_python(value):
     words = ("L", "it's")
     assert len(value & f"id in {ids}") == 2
     assert len(value & f"e in {words}") == 1
+    one, none = (3,), ()
+    assert (value & f"id in {one}").fetch("id").tolist() == [3]
+    assert (value & f"id not in {one} and e IN {('L',)}").fetch("id").tolist() == [1]
+    for attribute in "id", "n", "s", "d", "e":
+        assert len(value & f"{attribute} in {none}") == 0
+        assert len(value & f"{attribute} not in {none}") == 3
+    assert value.proj(k=f"n in {none}").fetch("k").tolist() == [0, 0, 0]
+    assert len(value & 's in ("(1,)", ",)", "in ()")') == 0
     for text in ROWS[2]["s"], "Alpha", "beta_10%":
         assert len(value & f"s = {text!r}") == 1
     for row in ROWS:

@@ -1671,7 +1671,7 @@ class TestUniversalSets:
 
     @pytest.mark.parametrize("bad", [["sex", "home_state"], 5, None, dj.U("sex")], ids=repr)
     def test_of_what_is_no_name(self, bad):
-        with pytest.raises(DataJointError, match="dj.U takes names of attributes, each by itself"):
+        with pytest.raises(DataJointError, match=r"dj\.U takes names of attributes"):
             dj.U("home_city", bad)
 
     def test_aggr_selects_nothing_of_what_is_aggregated(self, uni, data):

@@ -251,6 +251,8 @@ def parse_fragment(text: str) -> Fragment:
     """
     if "--" in text or "/*" in text or "#" in text:
         text = _COMMENT.sub(_without_comment, text).strip() or text
+    if text.endswith((";", " ", "\n")):
+        text = text.rstrip("; \n") or text
     pieces: list[str] = []
     literals: list[Any] = []
     tokens: list[str] = []

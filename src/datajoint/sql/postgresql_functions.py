@@ -80,7 +80,7 @@ def _between(g: FragmentGenerator, node: Any) -> str:
 
 def _in(g: FragmentGenerator, node: Any) -> str:
     if not node.expressions:
-        return g.in_sql(node)
+        return g.in_sql(node) if node.args.get("query") is not None else "FALSE"
     value, *members = _comparable(g, [node.this, *node.expressions])
     return f"{value} IN ({', '.join(members)})"
 
