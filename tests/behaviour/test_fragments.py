@@ -980,6 +980,14 @@ AGGREGATES = [
 
 #: Condition → the ids of the entities that meet it.
 CONDITIONS = [
+    ("d > 20200101", [1, 3]),
+    ("d = 20200228", [1]),
+    ("d2 between 20200101 and 20201231", [1]),
+    ("dt < 20000101", [3]),
+    ("dt = 20201231235959", [2]),
+    ("d = 7", []),
+    ('i > "4 mice"', [1]),
+    ('i = "mice"', [3]),
     ("i = 7;", [1]),
     ("i = 7 ; \n", [1]),
     ('s = "x;"', []),

@@ -23,7 +23,7 @@ import apsw.sqlite_extra
 from ..alter import brought
 from ..errors import DataJointError
 from ..grammar import parse_type
-from ..sql.sqlite import DIALECT, time_value
+from ..sql.sqlite import DIALECT, leading_number, time_value
 from ..types import time_text, to_datetime
 
 Function = Callable[..., Any]
@@ -246,7 +246,7 @@ def _truncate(value: Any, digits: int) -> float:
 
 
 def _round_to(value: Any, digits: int) -> float:
-    number = decimal.Decimal(_number_text(value))
+    number = decimal.Decimal(leading_number(str(value)))
     if number.as_tuple().exponent >= -digits:  # type: ignore[operator]  # it is finite
         return float(number)
     step = decimal.Decimal(1).scaleb(-digits)
@@ -254,20 +254,13 @@ def _round_to(value: Any, digits: int) -> float:
 
 
 def _round_to_even(value: Any, digits: int) -> float:
-    number, power = float(_number_text(value)), 10.0 ** abs(digits)
+    number, power = float(leading_number(str(value))), 10.0 ** abs(digits)
     scaled = number * power if digits >= 0 else number / power
     if not math.isfinite(scaled):
         return number
     return round(scaled) / power if digits >= 0 else round(scaled) * power
 
 
-def _number_text(value: Any) -> str:
-    """Read the number with which a value begins, which is 0 where there is none."""
-    match = _NUMBER.match(str(value))
-    return match[0] if match else "0"
-
-
-_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 #: Decimals of MySQL have 65 digits; numbers of double precision have up to 309.
 _WIDE = decimal.Context(prec=400)
 
@@ -296,7 +289,7 @@ def _field(*values: Any) -> int:
     texts = all(isinstance(v, (str, type(None))) for v in values)
 
     def comparand(value: Any) -> Any:
-        return value.casefold() if texts else float(_number_text(value))
+        return value.casefold() if texts else float(leading_number(str(value)))
 
     found = (
         i

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import json
+import re
 import string
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -596,21 +597,26 @@ def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None], conditi
 
 
 def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
-    """Bring a literal string into the stored form of what it is compared with.
+    """Bring a literal into the stored form of what it is compared with.
 
     No digit is rounded away and a string of another form stays as it is, so that a comparison
     never means something else.
     """
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return float(value)  # which is compared as well
-    if compared_with is None or not isinstance(value, str):
+    if compared_with is None or isinstance(value, float):
         return value
     category = compared_with.category
+    given = value
+    if isinstance(value, int):  # of dates, as in 20200131
+        if category not in ("date", "datetime", "timestamp"):
+            return value
+        value = str(value)
     try:
         if category in ("integer", "float", "bool", "year") or (
             category == "decimal" and len(value) <= 15
         ):
-            number = float(value)
+            number = float(leading_number(value))
             return int(number) if number.is_integer() else number
         if category == "date":
             moment = to_datetime(value)
@@ -626,7 +632,16 @@ def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
             return time_text(duration, 6 if duration.microseconds else compared_with.digits)  # type: ignore[attr-defined]
     except ValueError:
         pass
-    return value
+    return given
+
+
+_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+
+
+def leading_number(text: str) -> str:
+    """Read the number with which a text begins, which is 0 where there is none, as MySQL does."""
+    match = _NUMBER.match(text)
+    return match[0] if match else "0"
 
 
 def _computed(expression: SQL, type_: AttributeType | None) -> SQL:
