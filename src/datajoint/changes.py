@@ -149,12 +149,14 @@ class Changeable(QueryExpression):
         Parameters
         ----------
         row : mapping
-            The primary key, and new values of secondary attributes; None resets to the default.
+            The primary key, and new values of secondary attributes; None resets to the default. The
+            primary key alone resets all secondary attributes.
 
         Raises
         ------
         DataJointError
-            When the primary key is incomplete, or no such entity exists.
+            When the primary key is incomplete, no such entity exists, or an attribute that is
+            reset has no default; nothing is changed.
 
         Notes
         -----

@@ -67,16 +67,27 @@ class Top:
     offset: int = 0
 
     def __post_init__(self) -> None:
+        if self.offset is None:  # as existing code has it
+            object.__setattr__(self, "offset", 0)
         for name in ("limit", "offset"):
             value = getattr(self, name)
             if not (value is None and name == "limit") and not isinstance(value, (int, np.integer)):
                 raise TypeError(f"Top: {name} must be an integer, not {value!r}")
             if value is not None and value < 0:
                 raise DataJointError(f"Top: {name} cannot be negative ({value})")
-            object.__setattr__(self, name, value if value is None else int(value))
-        terms = self.order_by
-        if not isinstance(terms, str) and terms is not None:
-            object.__setattr__(self, "order_by", tuple(terms))
+            object.__setattr__(self, name, value if value is None else min(int(value), _ALL))
+        terms: Any = self.order_by
+        if isinstance(terms, str) or terms is None:
+            return
+        listed = tuple(terms) if isinstance(terms, Iterable) else (terms,)
+        wrong = [term for term in listed if not isinstance(term, str)]
+        if wrong:
+            raise TypeError(f"Top: order_by takes names of attributes, not {wrong[0]!r}")
+        object.__setattr__(self, "order_by", listed)
+
+
+#: More entities than there are; the databases take no larger number.
+_ALL = 2**63 - 1
 
 
 class Queryable:
@@ -167,6 +178,8 @@ def make_condition(
     if type(condition).__name__ == "DataFrame":
         named_index = any(name is not None for name in condition.index.names)
         condition = condition.to_records(index=named_index) if len(condition) else []
+    if isinstance(condition, np.ndarray) and not condition.ndim:  # what it holds, by itself
+        return make_condition(heading, condition[()], dialect)
     if isinstance(condition, (Collection, np.ndarray)) and not isinstance(condition, bytes):
         return _any(_alternatives(heading, condition, dialect, check))
     if condition is None or condition is ...:
@@ -306,8 +319,8 @@ def _comparand(attribute: Attribute, value: Any, dialect: Dialect) -> Any:
     if attribute.expression is not None and type_.category == "decimal":
         return _plain_value(float(value))
     try:
-        if isinstance(type_, Decimal) and not type_.holds(value):
-            raise NotAdmitted("has too many digits")
+        if attribute.expression is None and not type_.holds(value):
+            raise NotAdmitted("changed on insert, and equal to nothing that is stored")
         return dialect.encode(value, type_)
     except NotAdmitted:
         raise
@@ -562,6 +575,10 @@ def make_order(
             terms.append(algebra.Ordering(place, descending))
         else:
             fragment = fragment_of(heading, match["by"], "order")
+            if fragment.aggregates:
+                raise DataJointError(
+                    f"The order {text!r} aggregates; compute the value with `aggr` and order by it"
+                )
             terms.append(algebra.Ordering(algebra.Computed(fragment, heading.types), descending))
     return tuple(terms)
 

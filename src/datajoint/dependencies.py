@@ -97,6 +97,11 @@ class Dependencies:
         """Full table name → specification."""
         return _Nodes(self.load(force=False).tables)
 
+    @property
+    def edges(self) -> list[tuple[str, str]]:
+        """Full names of a parent and a child, for each foreign key."""
+        return [(edge.parent, edge.child) for edge in self.load(force=False).edges]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.nodes)
 
@@ -196,7 +201,7 @@ class Graph:
         DataJointError
             When foreign keys form a cycle.
         """
-        return topo_sort(names, self.edges)
+        return _sorted(names, ((edge.parent, edge.child) for edge in self.edges))
 
 
 def _grouped(edges: Iterable[Edge], key: Callable[[Edge], str]) -> dict[str, list[Edge]]:
@@ -222,27 +227,29 @@ def _edge(spec: TableSpec, foreign_key: ForeignKey) -> Edge:
     )
 
 
-def topo_sort(names: Iterable[str], edges: Iterable[Edge]) -> list[str]:
-    """Sort tables: parents before children, and parts right after their masters.
+def topo_sort(graph: Any) -> list[str]:
+    """Sort the tables of a graph: parents before children, and parts right after their masters.
 
     Parameters
     ----------
-    names : iterable of str
-        Full table names.
-    edges : iterable of Edge
-        Foreign keys among them; others are ignored.
+    graph : Dependencies or networkx.DiGraph
+        Of full table names, as ``connection.dependencies``.
 
     Raises
     ------
     DataJointError
         When foreign keys form a cycle.
     """
+    return _sorted(graph.nodes, graph.edges)
+
+
+def _sorted(names: Iterable[str], edges: Iterable[tuple[str, str]]) -> list[str]:
     included = sorted(set(names))
     known = set(included)
     within: dict[str, set[str]] = {name: set() for name in included}
-    for edge in edges:
-        if edge.parent in known and edge.child in known and edge.parent != edge.child:
-            within[edge.child].add(edge.parent)
+    for parent, child in edges:
+        if parent in known and child in known and parent != child:
+            within[child].add(parent)
     order = {name: i for i, name in enumerate(_order_or_raise(within))}
     # A master and its parts move as one group, so that they stay together where they can.
     group = {name: get_master(name) if get_master(name) in known else name for name in included}

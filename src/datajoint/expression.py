@@ -103,8 +103,13 @@ class QueryExpression(Fetchable):
         ----------
         fields : iterable of str, optional
             The attributes to select; all of them by default.
+
+        Raises
+        ------
+        UnknownAttributeError
+            When one is not in the heading.
         """
-        names = self.heading.names if fields is None else list(fields)
+        names = self.heading.names if fields is None else [self.heading[n].name for n in fields]
         dialect = self.connection.dialect
         return Writer(dialect).select(self.relation, names).filled(dialect.literal)
 
@@ -453,6 +458,11 @@ class U(Universal):
     """
 
     def __init__(self, *primary_key: str) -> None:
+        for name in primary_key:
+            if not isinstance(name, str):
+                raise DataJointError(
+                    f"dj.U takes names of attributes, each by itself, not {name!r}"
+                )
         self._primary_key = tuple(dict.fromkeys(primary_key))
 
     @property
@@ -509,7 +519,11 @@ class U(Universal):
         raise DataJointError("Nothing can be excluded from dj.U: the result would be infinite")
 
     def aggr(
-        self, group: Any, keep_all_rows: bool = False, **named_attributes: str
+        self,
+        group: Any,
+        *attributes: str | EllipsisType,
+        keep_all_rows: bool = False,
+        **named_attributes: str,
     ) -> QueryExpression:
         """Aggregate for each distinct combination of the attributes.
 
@@ -517,6 +531,8 @@ class U(Universal):
         ----------
         group : QueryExpression or table class
             What is aggregated; it has the attributes.
+        *attributes
+            Nothing but the attributes of the universal set, which are there anyway.
         **named_attributes
             ``new='expression'``.
 
@@ -531,7 +547,7 @@ class U(Universal):
         own = query.heading.derived(
             replace(query.heading[name], in_key=True) for name in self._primary_key
         )
-        columns, heading = project(own, query.heading, (), named_attributes)
+        columns, heading = project(own, query.heading, attributes, named_attributes)
         given = frozenset(self._primary_key)
         _check_grouped(columns, given)
         relation = algebra.Aggregation(

@@ -41,6 +41,9 @@ class Query(Protocol):
     def __and__(self, restriction: Any, /) -> Query: ...
 
 
+#: The databases take no larger number at once.
+_LARGEST_BATCH = 2**31 - 1
+
 Row = tuple[Any, ...]
 Column = Sequence[Any]
 Decoder = Callable[[Any], Any]
@@ -180,7 +183,7 @@ def fetch_batches(
     decoders = _decoders(query, names, options)
     return (
         _dicts(_decoded_rows(rows, decoders), names)
-        for rows in _stream(query, names, None if size is None else int(size))
+        for rows in _stream(query, names, None if size is None else min(int(size), _LARGEST_BATCH))
     )
 
 

@@ -171,16 +171,19 @@ class Heading:
     comment : str
         The comment of the table.
     secondary_indexes : tuple of Index
+    of_table : bool
+        Whether attributes can be hidden; an operator hides none of those that it makes.
     """
 
     all_attributes: tuple[Attribute, ...] = ()
     comment: str = ""
     secondary_indexes: tuple[Index, ...] = field(default=(), compare=False)
+    of_table: bool = True
 
     @cached_property
     def attributes(self) -> Mapping[str, Attribute]:
         """The visible attributes by name."""
-        return {a.name: a for a in self.all_attributes if not a.is_hidden}
+        return {a.name: a for a in self.all_attributes if not (a.is_hidden and self.of_table)}
 
     @cached_property
     def names(self) -> list[str]:
@@ -299,7 +302,7 @@ class Heading:
 
     def derived(self, attributes: Iterable[Attribute]) -> Heading:
         """Make the heading of an expression: no table comment, no indexes."""
-        return Heading(tuple(attributes))
+        return Heading(tuple(attributes), of_table=False)
 
     def joined(self, other: Heading, *, outer: bool = False) -> Heading:
         """Make the heading of a join: the keys first, then the secondary attributes.

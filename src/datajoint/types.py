@@ -67,6 +67,10 @@ class AttributeType:
         """
         raise NotImplementedError
 
+    def holds(self, value: Any) -> bool:
+        """Tell whether nothing of a value is rounded or cut off when it is encoded."""
+        return True
+
     def is_missing(self, value: Any) -> bool:
         """Tell whether a value stands for the default: None, NaN, NaT; '' for numbers."""
         return value is None or is_nan(value)
@@ -238,7 +242,6 @@ class Decimal(_Numeric):
         return number if number else number.copy_abs()  # no negative zero
 
     def holds(self, value: Any) -> bool:
-        """Tell whether a value has no more fractional digits than the type."""
         number = _to_decimal(value)
         return number == _round_half_up(number, self.scale)
 
@@ -323,6 +326,9 @@ class Date(AttributeType):
     def encode(self, value: Any) -> dt.date:
         return to_datetime(value).date()
 
+    def holds(self, value: Any) -> bool:
+        return to_datetime(value).time() == dt.time()
+
 
 @dataclass(frozen=True)
 class DateTime(AttributeType):
@@ -335,6 +341,9 @@ class DateTime(AttributeType):
 
     def encode(self, value: Any) -> dt.datetime:
         return _round_seconds(to_datetime(value), self.digits)
+
+    def holds(self, value: Any) -> bool:
+        return not to_datetime(value).microsecond % 10 ** (6 - self.digits)
 
 
 @dataclass(frozen=True)
@@ -366,6 +375,9 @@ class Time(AttributeType):
         if rounded > dt.timedelta(hours=838, minutes=59, seconds=59):
             raise NotAdmitted("is out of range (-838:59:59 to 838:59:59)")
         return -rounded if duration < dt.timedelta(0) else rounded
+
+    def holds(self, value: Any) -> bool:
+        return not _to_duration(value).microseconds % 10 ** (6 - self.digits)
 
 
 @dataclass(frozen=True)

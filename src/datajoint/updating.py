@@ -19,6 +19,8 @@ from .sql.statements import update
 def update_one(connection: Connection, spec: TableSpec, row: Mapping[str, Any]) -> None:
     """Update the entity whose primary key a row has by the other values of the row.
 
+    A row that is a primary key alone resets all other attributes.
+
     Raises
     ------
     DataJointError
@@ -35,7 +37,9 @@ def update_one(connection: Connection, spec: TableSpec, row: Mapping[str, Any]) 
             raise heading.unknown(str(name), f" of {spec.name}")
     encoder = RowEncoder(spec, connection.dialect, False)
     key = {name: encoder.encode_value(name, row[name]) for name in heading.primary_key}
-    values = {n: encoder.encode_value(n, v) for n, v in row.items() if n not in key}
+    given = {n: v for n, v in row.items() if n not in key}
+    given = given or dict.fromkeys(heading.secondary_attributes)
+    values = {name: encoder.encode_value(name, value) for name, value in given.items()}
     condition = algebra.AllOf(
         tuple(algebra.Equal(n, heading.types[n], value) for n, value in key.items())
     )

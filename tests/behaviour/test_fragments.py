@@ -6,6 +6,7 @@ have one type only.
 """
 
 import datetime as dt
+import json
 import math
 import os
 import random
@@ -203,6 +204,14 @@ NUMBERS = [
     ("g + 1", [3.25, None, 1.0]),
     ("abs(i)", [7, 7, 0]),
     ("abs(q)", [D("10.50"), D("0.25"), D("100.00")]),
+    ("round(f)", [2.0, -2.0, 0.0]),  # halves of floats to even, those of decimals away from 0
+    ("round(f / 10, 1)", [0.2, -0.2, 0.0]),
+    ("round(f * 10, -1)", [20.0, -20.0, 0.0]),
+    ("round(sqrt(0.25))", 3 * [0.0]),
+    ("round(1.005, 2)", 3 * [D("1.01")]),
+    ("round(q * 0.1, 2)", [D("1.05"), D("-0.03"), D("10.00")]),
+    ("round(q / 100, 3)", [D("0.105"), D("-0.003"), D("1")]),
+    ("round(i)", [7, -7, 0]),
     ("round(g)", [2.0, None, 0.0]),
     ("round(q)", [D("11"), D("0"), D("100")]),
     ("round(q, 1)", [D("10.5"), D("-0.3"), D("100.0")]),
@@ -427,6 +436,12 @@ STRINGS = [
     ('locate("a", s, 2)', [5, 4, 6]),
     ('position("p" in s)', [3, 0, 0]),
     ('field(e, "R", "L")', [2, 1, 0]),
+    ('field(e, "r", "l")', [2, 1, 0]),
+    ('field(s2, "10", NULL, "x")', [3, 0, 1]),
+    ("field(n, 0, 3)", [2, 0, 1]),
+    ("field(s2, 10)", [0, 0, 1]),
+    ("cast(f as signed)", [2, -2, 0]),
+    ('cast("2.7" as signed)', 3 * [2]),
     ('lower(concat(s, "X"))', ["alphax", "beta_10%x", 'it\'s a "c\\d"x']),
     ("cast(s2 as signed)", [0, None, 10]),
     ('"x"', 3 * ["x"]),
@@ -965,6 +980,17 @@ AGGREGATES = [
 
 #: Condition → the ids of the entities that meet it.
 CONDITIONS = [
+    ("d > 20200101", [1, 3]),
+    ("d = 20200228", [1]),
+    ("d2 between 20200101 and 20201231", [1]),
+    ("dt < 20000101", [3]),
+    ("dt = 20201231235959", [2]),
+    ("d = 7", []),
+    ('i > "4 mice"', [1]),
+    ('i = "mice"', [3]),
+    ("i = 7;", [1]),
+    ("i = 7 ; \n", [1]),
+    ('s = "x;"', []),
     ("b", [1, 3]),
     ("i", [1, 2]),
     ("n", [1]),
@@ -1148,6 +1174,14 @@ def test_literals_of_python(value):
     words = ("L", "it's")
     assert len(value & f"id in {ids}") == 2
     assert len(value & f"e in {words}") == 1
+    one, none = (3,), ()
+    assert (value & f"id in {one}").fetch("id").tolist() == [3]
+    assert (value & f"id not in {one} and e IN {('L',)}").fetch("id").tolist() == [1]
+    for attribute in "id", "n", "s", "d", "e":
+        assert len(value & f"{attribute} in {none}") == 0
+        assert len(value & f"{attribute} not in {none}") == 3
+    assert value.proj(k=f"n in {none}").fetch("k").tolist() == [0, 0, 0]
+    assert len(value & 's in ("(1,)", ",)", "in ()")') == 0
     for text in ROWS[2]["s"], "Alpha", "beta_10%":
         assert len(value & f"s = {text!r}") == 1
     for row in ROWS:
@@ -1257,6 +1291,18 @@ def test_aggregates_of_nothing(value):
         .fetch1()
     )
     assert row == dict(a=0, b=None, c=None, d=None, e=None, f=None)
+
+
+def test_aggregates_of_one_database(value, backend):
+    own = {"sqlite": "json_group_array", "mysql": "json_arrayagg", "postgresql": "jsonb_agg"}
+    query = dj.U("b").aggr(value, ids=f"{own[backend]}(id)")
+    found = query.fetch("ids", order_by="b").tolist()
+    assert [sorted(json.loads(str(ids))) for ids in found] == [[2], [1, 3]]
+    with pytest.raises(DataJointError, match="cannot aggregate"):
+        value.proj(ids=f"{own[backend]}(id)")
+    for other in set(own.values()) - {own[backend]}:
+        with pytest.raises(DataJointError, match=f"(?i){other}"):
+            dj.U("b").aggr(value, ids=f"{other}(id)").fetch()
 
 
 def test_conditions_on_computed_attributes(value):

@@ -1164,8 +1164,33 @@ class TestUpdate1:
         lab.Item.update1({"a": 1, "n": None, "s": None})
         assert self.item(lab) == {"a": 1, "x": 1.5, "n": None, "s": "dd"}
 
-    def test_key_alone_changes_nothing(self, lab):
-        lab.Item.update1({"a": 1})
+    def test_key_alone_resets_all(self, schema):
+        """Manual 7.4.2."""
+
+        @schema
+        class Setting(dj.Manual):
+            definition = """
+            id : int
+            ---
+            value = 7 : int
+            note = null : varchar(8)
+            """
+
+        Setting.insert([(1, 3, "x"), (2, 4, "y")])
+        Setting.update1({"id": 1, "value": 5})
+        assert Setting.fetch(as_dict=True, order_by="id") == [
+            {"id": 1, "value": 5, "note": "x"},
+            {"id": 2, "value": 4, "note": "y"},
+        ]
+        Setting.update1({"id": 1})
+        assert Setting.fetch(as_dict=True, order_by="id") == [
+            {"id": 1, "value": 7, "note": None},
+            {"id": 2, "value": 4, "note": "y"},
+        ]
+
+    def test_key_alone_where_an_attribute_has_no_default(self, lab):
+        with pytest.raises(MissingAttributeError, match="`x` has no default to be reset to"):
+            lab.Item.update1({"a": 1})
         assert self.item(lab) == {"a": 1, "x": 1.5, "n": 3, "s": "abc"}
 
     def test_none_without_a_default(self, lab):

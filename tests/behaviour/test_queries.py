@@ -288,6 +288,35 @@ class TestRestrictionByMapping:
         expected = [s for s in data.students if s["date_of_birth"] == day]
         assert_rows(uni.Student & {"date_of_birth": convert(day)}, expected)
 
+    def test_what_insert_would_cut_off_matches_nothing(self, schema):
+        @schema
+        class Moment(dj.Manual):
+            definition = """
+            id : int
+            ---
+            d : date
+            t0 : datetime
+            t3 : datetime(3)
+            ts : timestamp
+            h : time
+            """
+
+        moment = dt.datetime(2020, 1, 2, 3, 4, 5)
+        Moment.insert1((1, moment, moment, moment, moment, moment.time()))
+        late = moment.replace(microsecond=400)
+        for kept, none in (
+            ({"d": dt.datetime(2020, 1, 2)}, {"d": moment}),
+            ({"d": "2020-01-02 00:00:00"}, {"d": "2020-01-02 03:04:05"}),
+            ({"t0": moment}, {"t0": late}),
+            ({"t0": "2020-01-02 03:04:05.0"}, {"t0": "2020-01-02 03:04:05.4"}),
+            ({"t3": moment}, {"t3": late}),
+            ({"ts": pd.Timestamp(moment)}, {"ts": pd.Timestamp(late)}),
+            ({"h": moment.time()}, {"h": late.time()}),
+            ({"h": "03:04:05"}, {"h": "03:04:05.4"}),
+        ):
+            assert len(Moment & kept) == len(Moment - none) == 1, kept
+            assert len(Moment & none) == len(Moment & [none, {**none, "id": 1}]) == 0, none
+
     def test_record_of_a_structured_array(self, uni, data):
         record = np.array([("CS", 2010)], dtype=[("dept", "O"), ("course", int)])[0]
         expected = [c for c in data.courses if c["dept"] == "CS" and c["course"] == 2010]
@@ -606,7 +635,7 @@ class TestRestrictionByLogic:
         assert student_ids(uni.Student & either) == [1000, 1014]
 
     @pytest.mark.parametrize(
-        "bad", [None, 5, 1.5, object(), b"sex"], ids=lambda bad: type(bad).__name__
+        "bad", [None, 5, 1.5, object(), b"sex", np.array(5)], ids=lambda bad: type(bad).__name__
     )
     def test_what_is_no_condition_is_refused(self, uni, bad):
         with pytest.raises(DataJointError):
@@ -826,6 +855,21 @@ class TestJoin:
 
 
 class TestProj:
+    def test_names_that_begin_with_an_underscore_are_not_hidden(self, uni, data):
+        query = uni.Course.proj(_n="course + 1", _name="course_name") & "_n < 2000"
+        expected = [
+            {"dept": c["dept"], "course": c["course"], "_n": c["course"] + 1}
+            | {"_name": c["course_name"]}
+            for c in data.courses
+            if c["course"] < 1999
+        ]
+        assert query.heading.names == ["dept", "course", "_name", "_n"]
+        assert_rows(query, expected)
+        assert_rows((query * uni.Department.proj()) & dj.Top(None, "_n"), expected)
+        assert_rows(query.proj("_n") + query.proj("_name"), expected)
+        (total,) = dj.U().aggr(query, _total="sum(_n)").fetch("_total")
+        assert total == sum(row["_n"] for row in expected)
+
     @pytest.mark.parametrize(
         ("attributes", "names"),
         [
@@ -1576,6 +1620,18 @@ class TestUniversalSets:
             with pytest.raises(UnknownAttributeError, match="`bogus`"):
                 make()
 
+    @pytest.mark.parametrize("bad", [["sex", "home_state"], 5, None, dj.U("sex")], ids=repr)
+    def test_of_what_is_no_name(self, bad):
+        with pytest.raises(DataJointError, match=r"dj\.U takes names of attributes"):
+            dj.U("home_city", bad)
+
+    def test_aggr_selects_nothing_of_what_is_aggregated(self, uni, data):
+        query = dj.U("sex").aggr(uni.Student, "sex", n="count(*)")
+        assert_rows(query, dj.U("sex").aggr(uni.Student, ..., n="count(*)").to_dicts())
+        assert sum(query.fetch("n")) == len(data.students)
+        with pytest.raises(UnknownAttributeError, match="`home_city` is not an attribute"):
+            dj.U("sex").aggr(uni.Student, "home_city")
+
     @pytest.mark.parametrize("bad", ["home_city = 'x'", 5, None, {"home_city": "x"}], ids=repr)
     def test_restricted_by_what_is_no_query(self, bad):
         with pytest.raises(DataJointError):
@@ -2264,6 +2320,23 @@ class TestTop:
         with pytest.raises((TypeError, DataJointError)):
             dj.Top(**arguments)
 
+    @pytest.mark.parametrize("order", [5, ["student_id", 5], [None]], ids=repr)
+    def test_what_is_no_order_is_named(self, uni, order):
+        with pytest.raises(TypeError, match=r"order_by takes names of attributes, not (5|None)"):
+            uni.Student.fetch(order_by=order)
+
+    def test_offset_can_be_none(self, uni):
+        assert student_ids(uni.Student & dj.Top(2, offset=None)) == [1000, 1007]
+
+    def test_limits_larger_than_the_databases_take(self, uni, data):
+        assert student_ids(uni.Student & dj.Top(10**30)) == ids(data.students)
+        assert len(uni.Student & dj.Top(3, offset=10**30)) == 0
+        assert len(next(uni.Student.fetch_batches(size=10**30))) == len(data.students)
+
+    def test_orders_do_not_aggregate(self, uni):
+        with pytest.raises(DataJointError, match=r"'count\(\*\) desc' aggregates; .* `aggr`"):
+            uni.Student & dj.Top(2, "student_id, count(*) desc")
+
     def test_and_list_with_top(self, uni, data):
         query = uni.Student & dj.AndList(['sex = "F"', dj.Top(3)])
         assert_rows(query, [s for s in data.students if s["sex"] == "F"][:3])
@@ -2369,6 +2442,10 @@ class TestPreview:
 
 
 class TestSQLOfUsers:
+    def test_unknown_attributes(self, uni):
+        with pytest.raises(UnknownAttributeError, match="`bogus` is not an attribute"):
+            uni.Student.make_sql(["sex", "bogus"])
+
     """What existing code makes its own statements of."""
 
     @pytest.mark.parametrize(

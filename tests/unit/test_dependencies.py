@@ -2,6 +2,7 @@
 
 import random
 
+import networkx
 import pytest
 
 from datajoint.declare import ForeignKey, TableName, TableSpec
@@ -192,7 +193,16 @@ def test_sorting_some_of_the_tables():
     assert named(tables.sorted([full("a"), full("c")])) == ["a", "c"]
     assert named(tables.sorted([full("c__p"), full("a")])) == ["a", "c__p"]
     assert named(tables.sorted([full("a"), full("a"), full("b")])) == ["b", "a"]
-    assert topo_sort([], tables.edges) == []
+    assert tables.sorted([]) == []
+
+
+def test_sorting_a_graph():
+    specs = {s.name.full: s for s in (spec("a", "b"), spec("b", "c"), spec("c"), spec("c__p", "c"))}
+    dependencies = Dependencies(lambda: specs)
+    assert named(topo_sort(dependencies)) == ["c", "c__p", "b", "a"]
+    drawn = networkx.DiGraph(dependencies.edges)
+    assert topo_sort(drawn) == topo_sort(dependencies)
+    assert topo_sort(networkx.DiGraph()) == []
 
 
 def test_cycles_elsewhere_do_not_matter():

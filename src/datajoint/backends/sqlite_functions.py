@@ -23,7 +23,7 @@ import apsw.sqlite_extra
 from ..alter import brought
 from ..errors import DataJointError
 from ..grammar import parse_type
-from ..sql.sqlite import DIALECT, time_value
+from ..sql.sqlite import DIALECT, leading_number, time_value
 from ..types import time_text, to_datetime
 
 Function = Callable[..., Any]
@@ -246,8 +246,23 @@ def _truncate(value: Any, digits: int) -> float:
 
 
 def _round_to(value: Any, digits: int) -> float:
+    number = decimal.Decimal(leading_number(str(value)))
+    if number.as_tuple().exponent >= -digits:  # type: ignore[operator]  # it is finite
+        return float(number)
     step = decimal.Decimal(1).scaleb(-digits)
-    return float(decimal.Decimal(str(value)).quantize(step, decimal.ROUND_HALF_UP))
+    return float(number.quantize(step, decimal.ROUND_HALF_UP, _WIDE))
+
+
+def _round_to_even(value: Any, digits: int) -> float:
+    number, power = float(leading_number(str(value))), 10.0 ** abs(digits)
+    scaled = number * power if digits >= 0 else number / power
+    if not math.isfinite(scaled):
+        return number
+    return round(scaled) / power if digits >= 0 else round(scaled) * power
+
+
+#: Decimals of MySQL have 65 digits; numbers of double precision have up to 309.
+_WIDE = decimal.Context(prec=400)
 
 
 def _text_of(value: Any) -> str:
@@ -268,8 +283,20 @@ def _pad(text: Any, size: int, pad: str, *, left: bool) -> str:
     return filling + str(text)[:size] if left else str(text)[:size] + filling
 
 
-def _field(value: Any, *members: Any) -> int:
-    return members.index(value) + 1 if value in members else 0
+def _field(*values: Any) -> int:
+    """Find a value among others; they are compared as texts if all are, and else as numbers."""
+    value, *members = values
+    texts = all(isinstance(v, (str, type(None))) for v in values)
+
+    def comparand(value: Any) -> Any:
+        return value.casefold() if texts else float(leading_number(str(value)))
+
+    found = (
+        i
+        for i, member in enumerate(members, 1)
+        if None not in (value, member) and comparand(member) == comparand(value)
+    )
+    return next(found, 0)
 
 
 def _json_equals(document: str, other: str) -> bool:
@@ -321,13 +348,13 @@ _FUNCTIONS: dict[str, tuple[Function, int]] = {
     "lpad": (partial(_pad, left=True), 3),
     "rpad": (partial(_pad, left=False), 3),
     "round_to": (_round_to, 2),
+    "round_to_even": (_round_to_even, 2),
     "concat_values": (_concat, -1),
     "json_equals": (_json_equals, 2),
     "row_text": (lambda *values: json.dumps(values), -1),
     "locate": (_locate, -1),
     "repeat": (lambda text, count: str(text) * count, 2),
     "reverse": (lambda text: str(text)[::-1], 1),
-    "field": (_field, -1),
 }
 
 
@@ -409,6 +436,7 @@ def register(connection: apsw.Connection) -> None:
     connection.create_scalar_function("unix_timestamp", _strict(_unix_timestamp), -1)
     for name, (function, arguments) in _FUNCTIONS.items():
         connection.create_scalar_function(name, _strict(function), arguments, deterministic=True)
+    connection.create_scalar_function("field", _field, -1, deterministic=True)
     connection.create_scalar_function("retyped", _retyped, 3, deterministic=True)
     for name, result in _VARIANCES.items():
         connection.create_aggregate_function(name, partial(_Variance, result), 1)

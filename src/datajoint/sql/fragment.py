@@ -11,7 +11,7 @@ Manual 8.6.4, 8.8.3, 8.9.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,7 +22,7 @@ from sqlglot.errors import ParseError, SqlglotError
 
 from ..errors import QuerySyntaxError
 from ..grammar import parse_type
-from ..types import AttributeType, Decimal
+from ..types import AttributeType, Decimal, Float
 from .text import SQL, Param
 
 _LITERAL = re.compile(
@@ -251,6 +251,8 @@ def parse_fragment(text: str) -> Fragment:
     """
     if "--" in text or "/*" in text or "#" in text:
         text = _COMMENT.sub(_without_comment, text).strip() or text
+    if text.endswith((";", " ", "\n")):
+        text = text.rstrip("; \n") or text
     pieces: list[str] = []
     literals: list[Any] = []
     tokens: list[str] = []
@@ -310,14 +312,44 @@ class _Shape:
         self.tree = tree
         self.unchanged = _unchanged(text, start, columns)
         self.names = tuple(dict.fromkeys(column.name for column in columns))
-        self.bare = frozenset(c.name for c in columns if not c.find_ancestor(exp.AggFunc))
-        self.aggregates = any(not _windowed(node) for node in tree.find_all(exp.AggFunc))
+        self.bare = frozenset(c.name for c in columns if not any(map(_aggregates, _above(c))))
+        self.aggregates = any(_aggregates(node) and not _windowed(node) for node in tree.walk())
         self.volatile = tree.find(*_VOLATILE) is not None
         self.lasting = tree.find(*_FLEETING) is None
 
 
+#: Aggregating functions of one database or another that sqlglot does not know as such.
+_AGGREGATES = frozenset(
+    {
+        "json_arrayagg",
+        "json_group_array",
+        "json_agg",
+        "jsonb_agg",
+        "json_object_agg",
+        "jsonb_object_agg",
+        "every",
+        "total",
+    }
+)
+
+
+def _aggregates(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Anonymous):
+        return node.name.lower() in _AGGREGATES
+    return isinstance(node, (exp.AggFunc, exp.Filter, exp.WithinGroup))
+
+
+def _above(node: exp.Expr) -> Iterator[exp.Expr]:
+    while node.parent is not None:
+        node = node.parent
+        yield node
+
+
 def _windowed(node: exp.Expr) -> bool:
-    return isinstance(node.parent, exp.Window)
+    parent = node.parent
+    while isinstance(parent, (exp.Filter, exp.WithinGroup)):
+        parent = parent.parent
+    return isinstance(parent, exp.Window)
 
 
 def _is_attribute(column: exp.Column) -> bool:
@@ -604,6 +636,17 @@ _SAME_AS_ARGUMENT = (
 )
 
 
+_DOUBLE_FUNCTIONS = (
+    exp.Sqrt,
+    exp.Exp,
+    exp.Ln,
+    exp.Log,
+    exp.Pow,
+    exp.Rand,
+    exp.Pi,
+)
+
+
 def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> AttributeType | None:
     """Infer the type of an expression from the types of its attributes.
 
@@ -662,6 +705,16 @@ def infer(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> Attribut
         argument = infer(node.this, types)
         return argument if argument is not None and argument.category == "integer" else _DOUBLE
     return None
+
+
+def is_double(node: exp.Expr, types: Mapping[str, AttributeType | None]) -> bool:
+    """Tell whether MySQL calculates a number in double precision, and so rounds halves to even.
+
+    Parameters are those of :func:`infer`.
+    """
+    return node.find(*_DOUBLE_FUNCTIONS) is not None or any(
+        isinstance(infer(column, types), Float) for column in node.find_all(exp.Column)
+    )
 
 
 def _number_type(text: str) -> AttributeType:

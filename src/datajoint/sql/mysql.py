@@ -25,6 +25,7 @@ from ..types import (
     shortest_single,
 )
 from .dialect import Dialect, Storage
+from .fragment import Template
 from .mysql_json import json_equals, json_value, without_arrows
 from .text import SQL, folded, listed, literal
 
@@ -157,12 +158,26 @@ def _literal(value: Any) -> str:
     return text.replace("\\", "\\\\") if text.startswith("'") else text
 
 
+_EMPTY = re.compile(r"\bin\s*\(\s*\)", re.IGNORECASE)
+_LAST_COMMA = re.compile(r",\s*\)")
+
+
+def _unchanged(template: Template) -> Template:
+    """Write the tuples of Python that have one member or none, besides the arrows, as MySQL can."""
+    return tuple(
+        _LAST_COMMA.sub(")", _EMPTY.sub("IN (SELECT NULL FROM DUAL WHERE FALSE)", part))
+        if isinstance(part, str)
+        else part
+        for part in without_arrows(template)
+    )
+
+
 DIALECT = Dialect(
     quote_mark="`",
     placeholder="%s",
     qualify=lambda quote, schema, table: f"{quote(schema)}.{quote(table)}",
     translate=None,
-    unchanged=without_arrows,
+    unchanged=_unchanged,
     storage=STORAGE,
     encode_literal=lambda value, compared_with: value,
     folded=lambda text: folded(text).rstrip(" "),

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlglot import exp
 
-from ..types import AttributeType, Float, Integer
-from .fragment import COMPARISONS
+from ..types import AttributeType, Integer
+from .fragment import COMPARISONS, is_double
 from .postgresql_dates import shifted, unit_of
 from .postgresql_values import (
     COLLATE_TEXT,
@@ -80,7 +80,7 @@ def _between(g: FragmentGenerator, node: Any) -> str:
 
 def _in(g: FragmentGenerator, node: Any) -> str:
     if not node.expressions:
-        return g.in_sql(node)
+        return g.in_sql(node) if node.args.get("query") is not None else "FALSE"
     value, *members = _comparable(g, [node.this, *node.expressions])
     return f"{value} IN ({', '.join(members)})"
 
@@ -213,16 +213,8 @@ def _nullif(g: FragmentGenerator, node: Any) -> str:
 # -- functions ------------------------------------------------------------------------------------
 
 
-def _is_float(g: FragmentGenerator, node: exp.Expr) -> bool:
-    """Tell whether a number is one of double precision."""
-    functions = (exp.Sqrt, exp.Exp, exp.Ln, exp.Log, exp.Pow, exp.Rand, exp.Pi)
-    return node.find(*functions) is not None or any(
-        isinstance(type_of(g, column), Float) for column in node.find_all(exp.Column)
-    )
-
-
 def _approximate(g: FragmentGenerator, node: exp.Expr) -> str:
-    return as_double(g, node) if _is_float(g, node) else as_numeric(g, node)
+    return as_double(g, node) if is_double(node, g.attribute_types) else as_numeric(g, node)
 
 
 def _round(g: FragmentGenerator, node: Any) -> str:
@@ -231,7 +223,7 @@ def _round(g: FragmentGenerator, node: Any) -> str:
     if digits is None:
         rounded = f"round({_approximate(g, node.this)})"
         return f"CAST({rounded} AS bigint)" if _is_integer(g, node.this) else rounded
-    if _is_float(g, node.this):
+    if is_double(node.this, g.attribute_types):
         power = f"power(10, {as_double(g, digits)})"
         return f"(round({as_double(g, node.this)} * {power}) / {power})"
     return f"round({as_numeric(g, node.this)}, {as_integer(g, digits)})"
@@ -239,7 +231,7 @@ def _round(g: FragmentGenerator, node: Any) -> str:
 
 def _truncate(g: FragmentGenerator, node: Any) -> str:
     text = f"trunc({as_numeric(g, node.this)}, {as_integer(g, node.args['decimals'])})"
-    return f"CAST({text} AS double precision)" if _is_float(g, node.this) else text
+    return f"CAST({text} AS double precision)" if is_double(node.this, g.attribute_types) else text
 
 
 def _cast(g: FragmentGenerator, node: Any) -> str:

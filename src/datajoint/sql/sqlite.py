@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import json
+import re
 import string
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ from ..types import (
 )
 from ..types import Decimal as DecimalType
 from .dialect import Dialect, Storage, on_conflict_replace, on_conflict_skip
-from .fragment import infer
+from .fragment import infer, is_double
 from .json_operators import json_operator, unquoted_operand
 from .sqlite_json import json_equals, json_text, json_value
 from .text import SQL, Param, literal
@@ -370,10 +371,16 @@ def _extract(generator: SQLiteGenerator, node: Any) -> str:
 
 
 def _round(generator: SQLiteGenerator, node: Any) -> str:
-    digits = node.args.get("decimals")
-    if digits is None or isinstance(digits, exp.Literal):
-        return generator.func("round", node.this, digits)
-    return generator.func("round_to", node.this, digits)
+    return _rounded(generator, node.this, node.args.get("decimals"))
+
+
+def _rounded(generator: SQLiteGenerator, node: exp.Expr, digits: exp.Expr | None = None) -> str:
+    """Round halves of decimals away from zero, and those of floats to even, as MySQL does."""
+    type_ = infer(node, _types(generator))
+    if digits is None and type_ is not None and type_.category == "integer":
+        return f"({generator.sql(node)})"
+    name = "round_to_even" if is_double(node, _types(generator)) else "round_to"
+    return generator.func(name, node, digits or exp.Literal.number(0))
 
 
 def _group_concat(generator: SQLiteGenerator, node: Any) -> str:
@@ -425,11 +432,14 @@ def _cast(generator: SQLiteGenerator, node: Any) -> str:
     if kind.startswith("TIME"):
         return generator.func("to_time", node.this)
     if kind.startswith(("SIGNED", "UNSIGNED", "BIGINT", "UBIGINT", "INT")):
-        return f"CAST(round({generator.sql(node.this)}) AS INTEGER)"
+        type_ = infer(node.this, _types(generator))
+        if type_ is not None and type_.is_string:  # which loses its fraction
+            return f"CAST({generator.sql(node.this)} AS INTEGER)"
+        return f"CAST({_rounded(generator, node.this)} AS INTEGER)"
     if kind.startswith("DECIMAL"):
         scale = node.args["to"].expressions[1:]
         digits = generator.sql(scale[0]) if scale else "0"
-        return f"round({generator.sql(node.this)}, {digits})"
+        return f"round_to({generator.sql(node.this)}, {digits})"
     if kind.startswith(("DOUBLE", "FLOAT")):
         return f"CAST({generator.sql(node.this)} AS REAL)"
     return f"CAST({generator.sql(node.this)} AS TEXT)"
@@ -587,21 +597,26 @@ def translate(tree: exp.Expr, types: Mapping[str, AttributeType | None], conditi
 
 
 def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
-    """Bring a literal string into the stored form of what it is compared with.
+    """Bring a literal into the stored form of what it is compared with.
 
     No digit is rounded away and a string of another form stays as it is, so that a comparison
     never means something else.
     """
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return float(value)  # which is compared as well
-    if compared_with is None or not isinstance(value, str):
+    if compared_with is None or isinstance(value, float):
         return value
     category = compared_with.category
+    given = value
+    if isinstance(value, int):  # of dates, as in 20200131
+        if category not in ("date", "datetime", "timestamp"):
+            return value
+        value = str(value)
     try:
         if category in ("integer", "float", "bool", "year") or (
             category == "decimal" and len(value) <= 15
         ):
-            number = float(value)
+            number = float(leading_number(value))
             return int(number) if number.is_integer() else number
         if category == "date":
             moment = to_datetime(value)
@@ -617,7 +632,16 @@ def _encode_literal(value: Any, compared_with: AttributeType | None) -> Any:
             return time_text(duration, 6 if duration.microseconds else compared_with.digits)  # type: ignore[attr-defined]
     except ValueError:
         pass
-    return value
+    return given
+
+
+_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+
+
+def leading_number(text: str) -> str:
+    """Read the number with which a text begins, which is 0 where there is none, as MySQL does."""
+    match = _NUMBER.match(text)
+    return match[0] if match else "0"
 
 
 def _computed(expression: SQL, type_: AttributeType | None) -> SQL:
