@@ -28,6 +28,7 @@ LAYERS = [
     "sql",
     "sql.text",
     "sql.json_path",
+    "sql.inference",
     "sql.fragment",
     "sql.json_operators",
     "sql.algebra",

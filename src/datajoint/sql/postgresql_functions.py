@@ -8,7 +8,8 @@ from typing import Any
 from sqlglot import exp
 
 from ..types import AttributeType, Integer
-from .fragment import COMPARISONS, is_double
+from .fragment import COMPARISONS
+from .inference import is_double
 from .postgresql_dates import shifted, unit_of
 from .postgresql_values import (
     COLLATE_TEXT,

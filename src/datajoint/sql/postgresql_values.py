@@ -19,7 +19,8 @@ from sqlglot.generators.postgres import PostgresGenerator
 
 from ..grammar import parse_type
 from ..types import AttributeType, Float, to_datetime
-from .fragment import compared_with, constant_text, infer
+from .fragment import compared_with, constant_text
+from .inference import infer
 
 #: The collation of texts, created by the backend: ICU's root collation at its first level, which
 #: is not deterministic.

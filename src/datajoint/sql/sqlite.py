@@ -36,7 +36,7 @@ from ..types import (
 )
 from ..types import Decimal as DecimalType
 from .dialect import Dialect, Storage, on_conflict_replace, on_conflict_skip
-from .fragment import infer, is_double
+from .inference import infer, is_double
 from .json_operators import json_operator, unquoted_operand
 from .sqlite_json import json_equals, json_text, json_value
 from .text import SQL, Param, literal
