@@ -157,7 +157,7 @@ class QueryExpression(Fetchable):
         restriction = as_restriction(restriction)
         if isinstance(restriction, Top):
             return self._sliced(restriction)
-        if isinstance(restriction, AndList) and any(isinstance(r, Top) for r in restriction):
+        if _has_top(restriction):
             result = self
             for member in restriction:
                 result = result.restrict(member, semantic_check)
@@ -386,6 +386,13 @@ class QueryExpression(Fetchable):
         return preview.repr_html(self)
 
 
+def _has_top(restriction: Any) -> bool:
+    """Tell whether one of the conditions that are applied one after another is a ``Top``."""
+    return isinstance(restriction, AndList) and any(
+        isinstance(member, Top) or _has_top(member) for member in restriction
+    )
+
+
 class Aggregation(QueryExpression):
     """What ``aggr`` makes."""
 
@@ -507,7 +514,10 @@ class U(Universal):
         columns = tuple((name, name) for name in names)
         return algebra.Projection(query.relation, columns, frozenset(self._primary_key))
 
-    def join(self, other: Any, left: bool = False) -> QueryExpression:
+    # Any attribute matches those of a universal set: there is nothing to check.
+    __xor__, __matmul__ = __and__, __mul__
+
+    def join(self, other: Any, left: bool = False, semantic_check: bool = True) -> QueryExpression:
         """Join with a query; the same as ``self * other``."""
         if left:
             raise DataJointError(

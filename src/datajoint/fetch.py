@@ -64,6 +64,12 @@ class Options:
     squeeze: bool = False
     download_path: str | Path = "."
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.download_path, (str, Path)):
+            raise DataJointError(
+                f"`download_path` is the path of a folder, not {self.download_path!r}"
+            )
+
 
 class key:
     """Stands for the primary key among the attributes to fetch; the same as ``"KEY"``."""

@@ -940,6 +940,8 @@ class TestOptions:
         assert (tmp_path / "into" / "notes.txt").read_text() == "hello"
         with pytest.raises(DataJointError, match="no folder"):
             (FORMS | TABLES)[form](Files, download_path=tmp_path / "nowhere")
+        with pytest.raises(DataJointError, match="`download_path` is the path of a folder, not 5"):
+            (FORMS | TABLES)[form](Files, download_path=5)
 
     def test_files_come_with_their_rows(self, schema, tmp_path):
         @schema

@@ -1476,6 +1476,14 @@ class TestUnion:
 
 
 class TestUniversalSets:
+    def test_unchecked_operators_are_the_same(self, uni):
+        universal = dj.U("home_city")
+        assert (universal ^ uni.Student).make_sql() == (universal & uni.Student).make_sql()
+        joined = (universal * uni.Student).make_sql()
+        assert (universal @ uni.Student).make_sql() == joined
+        assert (uni.Student @ universal).make_sql() == joined
+        assert universal.join(uni.Student, semantic_check=False).make_sql() == joined
+
     def test_all_home_cities(self, uni, data):
         query = dj.U("home_city", "home_state") & uni.Student
         expected = distinct(data.students, "home_city", "home_state")
@@ -2339,6 +2347,8 @@ class TestTop:
 
     def test_and_list_with_top(self, uni, data):
         query = uni.Student & dj.AndList(['sex = "F"', dj.Top(3)])
+        nested = uni.Student & dj.AndList(['sex = "F"', dj.AndList([dj.Top(3)])])
+        assert nested.make_sql() == query.make_sql()
         assert_rows(query, [s for s in data.students if s["sex"] == "F"][:3])
 
 
