@@ -70,8 +70,6 @@ class Connection(Session):
 
     Attributes
     ----------
-    conn_info : dict
-        ``host``, ``port``, ``user`` and ``passwd`` that the connection was opened with.
     init_fun : str or None
         SQL that is run on connecting.
     schemas : dict
@@ -110,9 +108,8 @@ class Connection(Session):
             )
         self._cache: QueryCache | None = None
         self.init_fun: str | None = settings["connection.init_function"]
-        self.conn_info: dict[str, Any] = {
-            name: settings[f"database.{name}"] for name in ("host", "port", "user")
-        } | {"passwd": settings["database.password"]}
+        # A function, so that printing what the connection has does not show the password.
+        self._setting = settings.get
         self._catalog: dict[str, dict[str, TableSpec]] = {}
         #: Schema, table and attribute → its type, as the code of the table has it.
         self.adapted: dict[tuple[str, str, str], Adapted] = {}
@@ -121,6 +118,12 @@ class Connection(Session):
         self.schemas: dict[str, Any] = {}
         self.dependencies = Dependencies(self._read_dependencies)
         self.connect()
+
+    @property
+    def conn_info(self) -> dict[str, Any]:
+        """``host``, ``port``, ``user`` and ``passwd`` that the connection was opened with."""
+        names = {"host": "host", "port": "port", "user": "user", "passwd": "password"}
+        return {name: self._setting(f"database.{setting}") for name, setting in names.items()}
 
     # -- statements ---------------------------------------------------------------------------
 
