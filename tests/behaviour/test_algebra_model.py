@@ -106,7 +106,7 @@ def check(lab: Lab, expression: Expression, asked: str, wanted: list[str]) -> No
     elif asked == "bool":
         assert bool(query) is bool(relation.rows)
     elif asked == "some" and wanted:
-        some = entities(query.fetch(*wanted, as_dict=True), relation, wanted)
+        some = entities(query.to_dicts(*wanted), relation, wanted)
         assert Counter(some) == Counter(expected(relation, wanted))
 
 
