@@ -83,14 +83,10 @@ def own_condition(connection: Connection, spec: TableSpec, relation: Relation) -
     relation : Relation
         The table, restricted.
     """
-    conditions = []
-    source = relation
-    while isinstance(source, algebra.Restriction):
-        conditions.append(source.condition)
-        source = source.source
+    source, conditions = algebra.unrestricted(relation)
     if not isinstance(source, algebra.Stored) or not all(map(algebra.is_lasting, conditions)):
         return key_condition(connection, spec, relation)
-    return algebra.AllOf(tuple(reversed(conditions)))
+    return algebra.AllOf(conditions)
 
 
 def plan_delete(

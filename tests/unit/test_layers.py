@@ -36,6 +36,7 @@ LAYERS = [
     "sql.select",
     "sql.statements",
     "sql.sqlite_json",
+    "sql.sqlite_fragments",
     "sql.sqlite",
     "sql.mysql_json",
     "sql.mysql",

@@ -138,9 +138,8 @@ def _timediff(left: str, right: str) -> str:
 
 def _digits_of(value: str, other: str = "0", sign: int = 1) -> int | float:
     """Read a date, a time or both as the number that its digits make; add another one."""
-    numbers = (decimal.Decimal(text[:1] + re.sub("[-: ]", "", text[1:])) for text in (value, other))
-    first, second = numbers
-    total = first + sign * second
+    first, second = (text[:1] + re.sub("[-: ]", "", text[1:]) for text in (value, other))
+    total = decimal.Decimal(first) + sign * decimal.Decimal(second)
     return int(total) if total == total.to_integral_value() else float(total)
 
 

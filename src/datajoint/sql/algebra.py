@@ -340,3 +340,12 @@ class Slice:
 Relation = (
     Stored | Listing | Restriction | Projection | Distinct | Join | Aggregation | Union_ | Slice
 )
+
+
+def unrestricted(relation: Relation) -> tuple[Relation, tuple[Condition, ...]]:
+    """Divide a relation into what it restricts and the conditions, in the order they were given."""
+    conditions: list[Condition] = []
+    while isinstance(relation, Restriction):
+        conditions.append(relation.condition)
+        relation = relation.source
+    return relation, tuple(reversed(conditions))

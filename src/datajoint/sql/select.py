@@ -158,10 +158,7 @@ class Writer:
 
         The restrictions of a table stand after WHERE; anything else is a subquery.
         """
-        source, conditions = relation, []
-        while isinstance(source, algebra.Restriction):
-            conditions.append(source.condition)
-            source = source.source
+        source, conditions = algebra.unrestricted(relation)
         if not isinstance(source, algebra.Stored):
             return SQL("(", self.select(relation, attributes), f") AS {self._alias()}"), None
         table = self.dialect.table(source.schema, source.name)
@@ -169,7 +166,7 @@ class Writer:
         prefix = f"{table}." if qualified else ""
         parts = [
             self._condition(part, lambda name: SQL(prefix + self.dialect.quote(name)))
-            for part in reversed(conditions)
+            for part in conditions
         ]
         return SQL(table), conjunction(parts) if parts else None
 
