@@ -24,6 +24,9 @@ LAYERS = [
     "scanner",
     "grammar",
     "blob",
+    "storage",
+    "storage.base",
+    "storage.paths",
     # sql
     "sql",
     "sql.text",

@@ -1,0 +1,1 @@
+"""Stores: where objects are kept outside of the database."""
