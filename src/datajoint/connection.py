@@ -303,9 +303,9 @@ class Connection(Session):
                 "`connection.set_query_cache()`"
             )
 
-    def start_transaction(self) -> None:
+    def start_transaction(self, *, snapshot: bool = True) -> None:
         self.check_changeable("start a transaction")
-        super().start_transaction()
+        super().start_transaction(snapshot=snapshot)
 
     # -- catalog ------------------------------------------------------------------------------
 

@@ -193,8 +193,13 @@ class Session:
         """Whether a transaction is in progress."""
         return self._in_transaction and os.getpid() == self._process
 
-    def start_transaction(self) -> None:
+    def start_transaction(self, *, snapshot: bool = True) -> None:
         """Start a transaction.
+
+        Parameters
+        ----------
+        snapshot : bool
+            Whether it reads one consistent state of the database throughout.
 
         Raises
         ------
@@ -206,7 +211,7 @@ class Session:
                 "A transaction is in progress: nested transactions are not supported. "
                 "End it first, or leave this one out"
             )
-        self._run(self._backend.begin)
+        self._run(lambda: self._backend.begin(snapshot=snapshot))
         self._in_transaction = True
         logger.debug("Transaction started")
 
@@ -257,8 +262,8 @@ class Session:
         return self._transaction()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Session]:
-        self.start_transaction()
+    def _transaction(self, *, snapshot: bool = True) -> Iterator[Session]:
+        self.start_transaction(snapshot=snapshot)
         try:
             yield self
             self.commit_transaction()
@@ -268,10 +273,16 @@ class Session:
             raise
 
     @contextmanager
-    def atomic(self) -> Iterator[None]:
-        """All changes inside take effect together, within a transaction in progress or alone."""
+    def atomic(self, *, snapshot: bool = True) -> Iterator[None]:
+        """All changes inside take effect together, within a transaction in progress or alone.
+
+        Parameters
+        ----------
+        snapshot : bool
+            As for :meth:`start_transaction`, for a transaction of its own.
+        """
         if not self.in_transaction:
-            with self._transaction():
+            with self._transaction(snapshot=snapshot):
                 yield
             return
         self._run(lambda: self._backend.execute("SAVEPOINT atomic"))

@@ -520,7 +520,10 @@ class External(AttributeType):
         return self.kind == "blob"
 
     def encode(self, value: Any) -> uuid.UUID:
-        raise ValueError("cannot be put into a store by this version, which keeps none yet")
+        """Check the hash that is stored; what puts values into stores is :mod:`.placing`."""
+        if not isinstance(value, uuid.UUID):
+            raise ValueError("is not the hash of an object in a store")
+        return value
 
 
 class Adapter(Protocol):

@@ -27,6 +27,7 @@ LAYERS = [
     "storage",
     "storage.base",
     "storage.paths",
+    "storage.objects",
     # sql
     "sql",
     "sql.text",
@@ -83,6 +84,7 @@ LAYERS = [
     "streaming",
     "session",
     "connection",
+    "tracking",
     # query
     "fetch",
     "frames",

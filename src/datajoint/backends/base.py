@@ -160,8 +160,15 @@ class Backend(ABC):
     # -- transactions -------------------------------------------------------------------------
 
     @abstractmethod
-    def begin(self) -> None:
-        """Start a transaction that reads one consistent state of the database."""
+    def begin(self, *, snapshot: bool = True) -> None:
+        """Start a transaction.
+
+        Parameters
+        ----------
+        snapshot : bool
+            Whether it reads one consistent state of the database; without, each statement reads
+            what is there when it begins, and nothing that others commit is a conflict.
+        """
 
     @abstractmethod
     def commit(self) -> None: ...

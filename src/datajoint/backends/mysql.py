@@ -318,8 +318,12 @@ class MySQLBackend(Backend):
 
     # -- transactions -------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        self._send(b"START TRANSACTION WITH CONSISTENT SNAPSHOT")
+    def begin(self, *, snapshot: bool = True) -> None:
+        if snapshot:
+            self._send(b"START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        else:
+            self._send(b"SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            self._send(b"START TRANSACTION")
 
     def commit(self) -> None:
         self._send(b"COMMIT")

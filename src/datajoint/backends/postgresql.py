@@ -284,9 +284,13 @@ class PostgreSQLBackend(Backend):
 
     # -- transactions -------------------------------------------------------------------------
 
-    def begin(self) -> None:
+    def begin(self, *, snapshot: bool = True) -> None:
         # What it reads is the state at its first query: one makes that its beginning.
-        self._open.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        self._open.execute(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1"
+            if snapshot
+            else "BEGIN ISOLATION LEVEL READ COMMITTED"
+        )
 
     def commit(self) -> None:
         if self._open.execute("COMMIT").statusmessage == "ROLLBACK":

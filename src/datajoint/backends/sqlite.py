@@ -228,7 +228,7 @@ class SQLiteBackend(Backend):
 
     # -- transactions -------------------------------------------------------------------------
 
-    def begin(self) -> None:
+    def begin(self, *, snapshot: bool = True) -> None:
         self._open.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:

@@ -106,6 +106,9 @@ class Dialect:
     plans_exists : bool
         Whether the planner turns every correlated ``EXISTS`` into a semijoin, with an index or
         without.
+    share_lock, exclusive_lock : str
+        What stands after a query to keep its rows from being changed by others until the
+        transaction ends: with others who do the same, or alone.
     keeps_outer_constants : bool
         Whether aggregates know that a constant of a subquery on the right of a left join is NULL
         where there is no match.
@@ -136,6 +139,8 @@ class Dialect:
     groups_expressions: bool = True
     plans_exists: bool = True
     keeps_outer_constants: bool = True
+    share_lock: str = ""
+    exclusive_lock: str = ""
 
     def quote(self, name: str) -> str:
         """Quote an identifier: the only place where names become SQL."""

@@ -197,4 +197,6 @@ DIALECT = Dialect(
     literal=_literal,
     groups_expressions=False,
     keeps_outer_constants=False,
+    share_lock=" LOCK IN SHARE MODE",
+    exclusive_lock=" FOR UPDATE",
 )

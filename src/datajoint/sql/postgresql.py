@@ -221,4 +221,6 @@ DIALECT = Dialect(
     null=_null,
     assigned=partial(assigned, storage=STORAGE),
     null_order=(" NULLS FIRST", " NULLS LAST"),
+    share_lock=" FOR KEY SHARE",
+    exclusive_lock=" FOR UPDATE",
 )

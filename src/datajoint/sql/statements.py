@@ -133,3 +133,35 @@ def delete(dialect: Dialect, table: str, condition: Condition) -> SQL:
 
 def _where(dialect: Dialect, table: str, condition: Condition) -> SQL:
     return Writer(dialect).where(condition, lambda name: SQL(f"{table}.{dialect.quote(name)}"))
+
+
+def lock_rows(
+    dialect: Dialect,
+    table: str,
+    columns: Sequence[str],
+    key: str,
+    values: Sequence[Any],
+    *,
+    shared: bool,
+) -> SQL:
+    """Write the query of rows by their keys that keeps them as they are until the transaction ends.
+
+    The keys are listed one by one, so that the database finds each by the index, and locks no
+    other rows.
+
+    Parameters
+    ----------
+    dialect, table, columns
+        As for :func:`insert_rows`.
+    key : str
+        The only attribute of the primary key.
+    values : sequence
+        Encoded keys.
+    shared : bool
+        Whether others may lock the rows in the same way; without, nobody can refer to them.
+    """
+    names = ", ".join(map(dialect.quote, columns))
+    listed = join(", ", map(Param, values))
+    lock = dialect.share_lock if shared else dialect.exclusive_lock
+    where = SQL(f" WHERE {dialect.quote(key)} IN (", listed, ")", lock)
+    return SQL(f"SELECT {names} FROM {table}", where)

@@ -1,0 +1,41 @@
+"""Objects in stores, as their rows in the tracking tables tell of them: storage formats 3.3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from .paths import object_path
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """An object as its row tells of it.
+
+    Attributes
+    ----------
+    hash : UUID
+        Of the contents of a blob, of the name and contents of an attached file, or of the path of
+        a file.
+    size : int
+        In bytes.
+    attachment_name : str or None
+        The name of an attached file.
+    filepath : str or None
+        The path of a file, or of a blob that DataJoint 0.11 stored.
+    contents_hash : UUID or None
+        Of the contents of a file; None when it was not computed.
+    """
+
+    hash: UUID
+    size: int
+    attachment_name: str | None = None
+    filepath: str | None = None
+    contents_hash: UUID | None = None
+
+    def path(self, schema: str, subfolding: Sequence[int]) -> str:
+        """Name the object below the location of its store."""
+        if self.filepath is not None:
+            return self.filepath
+        return object_path(schema, self.hash, subfolding, self.attachment_name)

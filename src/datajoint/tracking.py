@@ -1,0 +1,152 @@
+"""The tables that track what a schema keeps in stores: one for each store.
+
+Whoever puts an object into a store, or removes one, holds its row there until the object and
+all that refers to it are in place. So an object that is referred to is never removed, and
+one that is not in use can be removed while others insert. Storage formats 3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+from .connection import Connection
+from .declare import TableName, TableSpec, external_table
+from .sql import algebra
+from .sql.algebra import Relation
+from .sql.select import Writer
+from .sql.statements import insert_rows, lock_rows
+from .storage.objects import Tracked
+
+#: So many rows are asked for, or locked, by one statement.
+BATCH = 1000
+_Item = TypeVar("_Item")
+_COLUMNS = ("hash", "size", "attachment_name", "filepath", "contents_hash")
+
+
+def trackers(connection: Connection, relation: Relation, store: str) -> list[TableSpec]:
+    """Find the tracking tables that values of a relation may refer to.
+
+    There is one for each schema of the relation that uses the store. Where there are several, the
+    same hash is that of the same contents.
+    """
+    schemas = dict.fromkeys(table.schema for table in algebra.stored(relation))
+    names = (external_table(schema, store) for schema in schemas)
+    return [connection.table(name) for name in names if connection.is_declared(name)]
+
+
+def look_up(
+    connection: Connection, tracker: TableSpec, hashes: Iterable[UUID]
+) -> dict[UUID, Tracked]:
+    """Read the rows of objects, those that there are."""
+    type_ = tracker.heading["hash"].attribute_type
+    encoded = [connection.dialect.encode(hash_, type_) for hash_ in hashes]
+    found: dict[UUID, Tracked] = {}
+    for part in _parts(encoded):
+        condition = algebra.OneOf(("hash",), tuple((value,) for value in part), (type_,))
+        relation = algebra.Restriction(tracker.relation, condition)
+        rows = connection.rows(Writer(connection.dialect).select(relation, _COLUMNS))
+        found |= {object_.hash: object_ for object_ in decoded(connection, tracker, rows)}
+    return found
+
+
+def hold(
+    connection: Connection, tracker: TableSpec, objects: Sequence[Tracked]
+) -> dict[UUID, Tracked]:
+    """Note objects that are about to be stored, and keep others from removing them.
+
+    To be called inside a transaction, before it is looked whether the objects are there; they are
+    held until the transaction ends.
+
+    Parameters
+    ----------
+    connection : Connection
+    tracker : TableSpec
+        The tracking table.
+    objects : sequence of Tracked
+        With different hashes.
+
+    Returns
+    -------
+    dict
+        The rows of those that were noted before, as they are.
+    """
+    ordered = sorted(objects, key=lambda each: each.hash.bytes)  # for all alike: no deadlocks
+    known = look_up(connection, tracker, (each.hash for each in ordered))
+    note(connection, tracker, [each for each in ordered if each.hash not in known])
+    if not known:
+        return {}
+    held = lock(connection, tracker, [each.hash for each in ordered if each.hash in known])
+    gone = [each for each in ordered if each.hash in known and each.hash not in held]
+    note(connection, tracker, gone)  # removed by others in between
+    return held
+
+
+def note(connection: Connection, tracker: TableSpec, objects: Sequence[Tracked]) -> None:
+    """Insert the rows of objects, but for those that exist; wait for whoever holds one of them."""
+    dialect, heading = connection.dialect, tracker.heading
+    table = dialect.table(tracker.name.schema, tracker.name.table)
+    statement = insert_rows(dialect, table, _COLUMNS, ["hash"], heading.stored_rest, "skip")
+    types = [heading[name].attribute_type for name in _COLUMNS]
+    for part in _parts(objects):
+        rows = [
+            [dialect.encode(getattr(each, name), t) for name, t in zip(_COLUMNS, types)]
+            for each in part
+        ]
+        connection.insert(statement, rows)
+
+
+def lock(
+    connection: Connection, tracker: TableSpec, hashes: Sequence[UUID], *, shared: bool = True
+) -> dict[UUID, Tracked]:
+    """Read the rows of objects, and keep them as they are until the transaction ends.
+
+    Parameters
+    ----------
+    connection : Connection
+    tracker : TableSpec
+    hashes : sequence of UUID
+    shared : bool
+        Whether others may hold them too and refer to them; without, nobody can.
+    """
+    dialect, type_ = connection.dialect, tracker.heading["hash"].attribute_type
+    table = dialect.table(tracker.name.schema, tracker.name.table)
+    found: dict[UUID, Tracked] = {}
+    for part in _parts([dialect.encode(hash_, type_) for hash_ in hashes]):
+        rows = connection.rows(lock_rows(dialect, table, _COLUMNS, "hash", part, shared=shared))
+        found |= {object_.hash: object_ for object_ in decoded(connection, tracker, rows)}
+    return found
+
+
+def references(connection: Connection, tracker: TableSpec) -> list[tuple[TableSpec, str]]:
+    """List the tables and the attributes that refer to the objects of a tracking table."""
+    return [
+        (spec, attribute)
+        for spec in connection.tables(tracker.name.schema).values()
+        for foreign_key in spec.foreign_keys
+        if foreign_key.parent == tracker.name
+        for attribute in foreign_key.child_attributes
+    ]
+
+
+def decoded(
+    connection: Connection, tracker: TableSpec, rows: Iterable[Sequence[object]]
+) -> Iterator[Tracked]:
+    """Make objects of the values of rows, in the order of the attributes of Tracked."""
+    decoders = [connection.dialect.decoder(tracker.heading[n].attribute_type) for n in _COLUMNS]
+    for row in rows:
+        values: Any = (
+            value if value is None or decode is None else decode(value)
+            for value, decode in zip(row, decoders, strict=True)
+        )
+        yield Tracked(*values)
+
+
+def tracking_store(name: TableName) -> str:
+    """Name the store of a tracking table."""
+    return name.table.removeprefix("~external_")
+
+
+def _parts(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
