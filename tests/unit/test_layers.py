@@ -28,6 +28,7 @@ LAYERS = [
     "storage.base",
     "storage.paths",
     "storage.objects",
+    "storage.outgoing",
     # sql
     "sql",
     "sql.text",
@@ -95,6 +96,7 @@ LAYERS = [
     # tables
     "references",
     "insertion",
+    "placing",
     "refusals",
     "inserting",
     "validation",
