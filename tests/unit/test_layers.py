@@ -27,6 +27,14 @@ LAYERS = [
     "storage",
     "storage.base",
     "storage.paths",
+    "storage.forking",
+    "storage.files",
+    "storage.local",
+    "storage.s3",
+    "storage.remote",
+    "storage.registry",
+    "storage.cache",
+    "storage.transfer",
     # sql
     "sql",
     "sql.text",
@@ -121,8 +129,10 @@ LAYERS = [
 #: Packages that may be imported where they are used: optional ones, and slow ones.
 LOCAL_IMPORTS = {
     "IPython",
+    "fsspec",
     "matplotlib",
     "networkx",
+    "obstore",
     "pandas",
     "polars",
     "pyarrow",
@@ -137,6 +147,7 @@ HEAVY = (
     "sqlglot",
     "fsspec",
     "matplotlib",
+    "obstore",
     "apsw",
     "pymysql",
     "psycopg",

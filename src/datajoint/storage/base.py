@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO
 
 Metadata = Mapping[str, str]
-_NONE: Metadata = MappingProxyType({})
+NO_METADATA: Metadata = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class StoreSettings:
     location: str
     subfolding: tuple[int, ...] = (2, 2)
     stage: Path | None = None
-    options: Mapping[str, Any] = field(default=_NONE, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def put(self, path: str, data: bytes, metadata: Metadata = _NONE) -> None:
+    def put(self, path: str, data: bytes, metadata: Metadata = NO_METADATA) -> None:
         """Write an object, in place of another if there is one.
 
         Parameters
@@ -115,7 +115,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def put_file(self, path: str, file: Path, metadata: Metadata = _NONE) -> None:
+    def put_file(self, path: str, file: Path, metadata: Metadata = NO_METADATA) -> None:
         """Write an object with the contents of a file, which need not fit into memory."""
 
     @abstractmethod
