@@ -28,6 +28,14 @@ LAYERS = [
     "storage.base",
     "storage.paths",
     "storage.objects",
+    "storage.forking",
+    "storage.files",
+    "storage.local",
+    "storage.s3",
+    "storage.remote",
+    "storage.registry",
+    "storage.cache",
+    "storage.transfer",
     "storage.outgoing",
     # sql
     "sql",
@@ -125,8 +133,10 @@ LAYERS = [
 #: Packages that may be imported where they are used: optional ones, and slow ones.
 LOCAL_IMPORTS = {
     "IPython",
+    "fsspec",
     "matplotlib",
     "networkx",
+    "obstore",
     "pandas",
     "polars",
     "pyarrow",
@@ -141,6 +151,7 @@ HEAVY = (
     "sqlglot",
     "fsspec",
     "matplotlib",
+    "obstore",
     "apsw",
     "pymysql",
     "psycopg",
