@@ -28,6 +28,8 @@ LAYERS = [
     "storage.base",
     "storage.paths",
     "storage.objects",
+    "storage.saving",
+    "storage.handles",
     # sql
     "sql",
     "sql.text",
@@ -86,6 +88,7 @@ LAYERS = [
     "connection",
     "tracking",
     # query
+    "decoding",
     "fetch",
     "frames",
     "retrieval",
