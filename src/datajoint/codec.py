@@ -13,6 +13,7 @@ from typing import Any
 
 from .blob import pack, unpack
 from .sql.dialect import Dialect
+from .storage.outgoing import existing_file, outgoing
 from .storage.saving import save_contents, split_attached
 from .types import Adapted, Attachment, AttributeType, External
 
@@ -21,6 +22,8 @@ Coder = Callable[[Any], Any]
 
 def encoder(type_: AttributeType | None, dialect: Dialect, *, native_blobs: bool) -> Coder:
     """Make what encodes the values of an attribute; none of them stands for a default.
+
+    A value that is kept in a store becomes an :class:`Outgoing` object, to be stored first.
 
     Parameters
     ----------
@@ -40,7 +43,10 @@ def encoder(type_: AttributeType | None, dialect: Dialect, *, native_blobs: bool
         return lambda value: inner(adapted.put(value))
     if isinstance(type_, Attachment):
         return lambda value: dialect.encode(_read_file(value), type_)
-    if type_ is not None and type_.is_blob and not isinstance(type_, External):
+    if isinstance(type_, External):
+        external = type_
+        return lambda value: outgoing(external, value, native_blobs=native_blobs)
+    if type_ is not None and type_.is_blob:
         return lambda value: dialect.encode(pack(value, native=native_blobs), type_)
     return lambda value: dialect.encode(value, type_)
 
@@ -84,11 +90,7 @@ def decoder(
 
 def _read_file(path: Any) -> bytes:
     """Read a file, with its name before it."""
-    if not isinstance(path, (str, Path)):
-        raise ValueError(f"is a {type(path).__name__}, not the path of a file")
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise ValueError("is no file that exists")
+    file = existing_file(path)
     return file.name.encode() + b"\0" + file.read_bytes()
 
 

@@ -31,6 +31,9 @@ from .sql.json_path import value_type
 from .types import Adapted, AttributeType, External, time_text
 from .utils import did_you_mean
 
+#: Tables that track what a schema keeps in a store have names that begin so.
+_TRACKER = "~external_"
+
 # -- what a table is ------------------------------------------------------------------------------
 
 
@@ -45,6 +48,11 @@ class TableName:
     def full(self) -> str:
         """`` `schema`.`table` ``, on every database."""
         return f"`{self.schema}`.`{self.table}`"
+
+    @property
+    def store(self) -> str | None:
+        """The store, where the table tracks what its schema keeps in one."""
+        return self.table.removeprefix(_TRACKER) if self.table.startswith(_TRACKER) else None
 
     def __str__(self) -> str:
         return self.full
@@ -85,6 +93,11 @@ class TableSpec:
     name: TableName
     heading: Heading
     foreign_keys: tuple[ForeignKey, ...] = ()
+
+    @property
+    def uses_stores(self) -> bool:
+        """Whether values of any attribute are kept in stores."""
+        return any(foreign_key.parent.store for foreign_key in self.foreign_keys)
 
     @property
     def relation(self) -> Stored:
@@ -264,7 +277,7 @@ def with_timestamp(spec: TableSpec) -> TableSpec:
 
 def external_table(schema: str, store: str) -> TableName:
     """Name the table that tracks what a schema keeps in a store."""
-    return TableName(schema, f"~external_{store}")
+    return TableName(schema, _TRACKER + store)
 
 
 def _check_self_references(

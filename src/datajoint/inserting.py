@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 from .connection import Connection
@@ -16,8 +16,10 @@ from .declare import TableSpec
 from .errors import AccessError, DataJointError, DuplicateError, IntegrityError
 from .expression import QueryExpression
 from .insertion import EncodedRow, RowEncoder, rows_of
+from .placing import Placer
 from .refusals import Checker, explain
 from .sql.statements import insert_rows, insert_select
+from .storage.outgoing import Outgoing
 
 CHUNK = 1000
 #: Chunks with this many bytes of blobs are sent, however few rows they have.
@@ -66,7 +68,7 @@ def insert(
         rows = (rows,)
     encoder = RowEncoder(spec, connection.dialect, ignore_extra_fields)
     if isinstance(rows, tuple) and len(rows) == 1:
-        _insert_chunks(connection, spec, [[encoder.encode(rows[0])]], mode)
+        _insert_chunks(connection, spec, [[encoder.encode(rows[0])]], mode, alone=True)
         return
     listed = rows_of(rows)
     encoded = (encoder.encode(row, i) for i, row in enumerate(listed))
@@ -74,7 +76,7 @@ def insert(
     if progress:
         total = len(listed) if isinstance(listed, Sized) else None
         chunks = _with_progress(chunks, spec.name.table, total)
-    _insert_chunks(connection, spec, chunks, mode, connection.atomic())
+    _insert_chunks(connection, spec, chunks, mode)
 
 
 def _chunks(
@@ -88,12 +90,19 @@ def _chunks(
     size = 0
     for row in rows:
         chunk.append(row)
-        size += sum(len(value) for value in row[1] if isinstance(value, bytes))
+        size += sum(map(_held_bytes, row[1]))
         if len(chunk) == chunk_size or size > _LARGE:
             yield chunk
             chunk, size = [], 0
     if chunk:
         yield chunk
+
+
+def _held_bytes(value: Any) -> int:
+    """Tell how much memory a value takes, if it may be much."""
+    if isinstance(value, Outgoing):
+        return value.held_bytes
+    return len(value) if isinstance(value, bytes) else 0
 
 
 def _with_progress(
@@ -112,24 +121,38 @@ def _insert_chunks(
     spec: TableSpec,
     chunks: Iterable[list[EncodedRow]],
     mode: str,
-    transaction: AbstractContextManager[None] = nullcontext(),  # noqa: B008 - has no state
+    *,
+    alone: bool = False,
 ) -> None:
-    """Insert rows chunk by chunk, and explain why they are refused after they are undone."""
+    """Insert rows chunk by chunk, and explain why they are refused after they are undone.
+
+    A row that is alone needs no transaction, unless stores get something of it.
+    """
     dialect, heading = connection.dialect, spec.heading
     table = dialect.table(spec.name.schema, spec.name.table)
     key, rest = heading.stored_key, heading.stored_rest
+    placer = Placer(connection, spec) if spec.uses_stores else None
+    # An insert looks at nothing that others may change, but for what is in stores: there, it is to
+    # see what they have stored meanwhile.
+    transaction = connection.atomic(snapshot=placer is None)
+    if placer is not None:
+        chunks = placer.ahead(chunks)
     chunk: list[EncodedRow] = []
     start = 0
     try:
-        with connection.requiring(_PRIVILEGES[mode], "insert into", spec.name), transaction:
+        with (
+            connection.requiring(_PRIVILEGES[mode], "insert into", spec.name),
+            nullcontext() if alone and placer is None else transaction,
+        ):
             for chunk in chunks:
-                for columns, group in itertools.groupby(chunk, lambda row: row[0]):
+                placed = chunk if placer is None else placer.place(chunk)
+                for columns, group in itertools.groupby(placed, lambda row: row[0]):
                     statement = insert_rows(dialect, table, columns, key, rest, mode)
                     connection.insert(statement, [values for _, values in group])
                 start += len(chunk)
     except (DuplicateError, IntegrityError) as error:
-        alone = not start and len(chunk) == 1
-        rows = [(None, chunk[0])] if alone else enumerate(chunk, start)
+        single = not start and len(chunk) == 1
+        rows = [(None, chunk[0])] if single else enumerate(chunk, start)
         raise explain(connection, spec, rows, error, mode) from error.__cause__
 
 
@@ -155,7 +178,7 @@ def insert_query(
     dialect = connection.dialect
     if not names:  # entities without any values that were given
         encoder = RowEncoder(spec, dialect, ignore_extra_fields=False)
-        _insert_chunks(connection, spec, [[encoder.encode({})] * len(query)], mode)
+        _insert_chunks(connection, spec, [[encoder.encode({})] * len(query)], mode, alone=True)
         return
     key, rest = heading.stored_key, heading.stored_rest
     types = {name: heading.types[name] for name in names}

@@ -48,7 +48,9 @@ class Checker:
         self._spec = spec
         self._mode = mode
         self._encoder = RowEncoder(spec, connection.dialect, ignore_extra_fields=False)
-        self._foreign_keys = spec.foreign_keys if parents else ()
+        # What stores are given is noted in their tables before it is referred to.
+        checked = (key for key in spec.foreign_keys if not key.parent.store)
+        self._foreign_keys = tuple(checked) if parents else ()
         self._known_forms: dict[TableName, dict[str, Callable[[Any], Any]]] = {}
         heading = spec.heading
         self._primary = tuple(heading.stored_key)

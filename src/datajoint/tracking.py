@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from .connection import Connection
-from .declare import TableName, TableSpec, external_table
+from .declare import TableSpec, external_table
 from .sql import algebra
+from .sql.algebra import Condition
 from .sql.select import Writer
 from .sql.statements import insert_rows, lock_rows
 from .storage.objects import Tracked
@@ -36,14 +37,36 @@ def look_up(
     connection: Connection, tracker: TableSpec, hashes: Iterable[UUID]
 ) -> dict[UUID, Tracked]:
     """Read the rows of objects, those that there are."""
-    type_ = tracker.heading["hash"].attribute_type
-    encoded = [connection.dialect.encode(hash_, type_) for hash_ in hashes]
+    return _select(connection, tracker, hashes, algebra.Constant(True))
+
+
+def unused(
+    connection: Connection, tracker: TableSpec, hashes: Iterable[UUID]
+) -> dict[UUID, Tracked]:
+    """Read the rows of objects, those that nothing refers to."""
+    return _select(connection, tracker, hashes, unreferenced(connection, tracker))
+
+
+def unreferenced(connection: Connection, tracker: TableSpec) -> Condition:
+    """Say what the objects of a tracking table have in common that nothing refers to."""
+    used = (
+        algebra.Projection(spec.relation, (("hash", attribute),))
+        for spec, attribute in references(connection, tracker)
+    )
+    return algebra.AllOf(tuple(algebra.Negation(algebra.Matching(r, ("hash",))) for r in used))
+
+
+def _select(
+    connection: Connection, tracker: TableSpec, hashes: Iterable[UUID], condition: Condition
+) -> dict[UUID, Tracked]:
+    """Read the rows of those of the objects that meet a condition."""
     found: dict[UUID, Tracked] = {}
-    for part in _parts(encoded):
-        condition = algebra.OneOf(("hash",), tuple((value,) for value in part), (type_,))
-        relation = algebra.Restriction(tracker.relation, condition)
+    type_ = tracker.heading["hash"].attribute_type
+    for part in _parts(_keys(connection, tracker, hashes)):
+        given = algebra.OneOf(("hash",), tuple((key,) for key in part), (type_,))
+        relation = algebra.Restriction(tracker.relation, algebra.AllOf((given, condition)))
         rows = connection.rows(Writer(connection.dialect).select(relation, _COLUMNS))
-        found |= {object_.hash: object_ for object_ in decoded(connection, tracker, rows)}
+        found |= {each.hash: each for each in decoded(connection, tracker, rows)}
     return found
 
 
@@ -68,24 +91,35 @@ def hold(
     dict
         The rows of those that were noted before, as they are.
     """
-    ordered = sorted(objects, key=lambda each: each.hash.bytes)  # for all alike: no deadlocks
-    known = look_up(connection, tracker, (each.hash for each in ordered))
-    note(connection, tracker, [each for each in ordered if each.hash not in known])
+    known = look_up(connection, tracker, (each.hash for each in objects))
+    note(connection, tracker, [each for each in objects if each.hash not in known])
     if not known:
         return {}
-    held = lock(connection, tracker, [each.hash for each in ordered if each.hash in known])
-    gone = [each for each in ordered if each.hash in known and each.hash not in held]
-    note(connection, tracker, gone)  # removed by others in between
+    held = lock(connection, tracker, known)
+    gone = known.keys() - held.keys()  # removed by others in between
+    note(connection, tracker, [each for each in objects if each.hash in gone])
     return held
 
 
-def note(connection: Connection, tracker: TableSpec, objects: Sequence[Tracked]) -> None:
-    """Insert the rows of objects, but for those that exist; wait for whoever holds one of them."""
+def note(
+    connection: Connection, tracker: TableSpec, objects: Sequence[Tracked], mode: str = "skip"
+) -> None:
+    """Insert the rows of objects; wait for whoever holds one of them.
+
+    Parameters
+    ----------
+    connection : Connection
+    tracker : TableSpec
+    objects : sequence of Tracked
+    mode : {"skip", "replace"}
+        What happens to rows that exist.
+    """
     dialect, heading = connection.dialect, tracker.heading
     table = dialect.table(tracker.name.schema, tracker.name.table)
-    statement = insert_rows(dialect, table, _COLUMNS, ["hash"], heading.stored_rest, "skip")
+    statement = insert_rows(dialect, table, _COLUMNS, ["hash"], heading.stored_rest, mode)
     types = [heading[name].attribute_type for name in _COLUMNS]
-    for part in _parts(objects):
+    # In an order that is the same for all, so that two who wait for each other are rare.
+    for part in _parts(sorted(objects, key=lambda each: each.hash.bytes)):
         rows = [
             [dialect.encode(getattr(each, name), t) for name, t in zip(_COLUMNS, types)]
             for each in part
@@ -94,7 +128,7 @@ def note(connection: Connection, tracker: TableSpec, objects: Sequence[Tracked])
 
 
 def lock(
-    connection: Connection, tracker: TableSpec, hashes: Sequence[UUID], *, shared: bool = True
+    connection: Connection, tracker: TableSpec, hashes: Iterable[UUID], *, shared: bool = True
 ) -> dict[UUID, Tracked]:
     """Read the rows of objects, and keep them as they are until the transaction ends.
 
@@ -102,16 +136,17 @@ def lock(
     ----------
     connection : Connection
     tracker : TableSpec
-    hashes : sequence of UUID
+    hashes : iterable of UUID
     shared : bool
         Whether others may hold them too and refer to them; without, nobody can.
     """
-    dialect, type_ = connection.dialect, tracker.heading["hash"].attribute_type
+    dialect = connection.dialect
     table = dialect.table(tracker.name.schema, tracker.name.table)
     found: dict[UUID, Tracked] = {}
-    for part in _parts([dialect.encode(hash_, type_) for hash_ in hashes]):
-        rows = connection.rows(lock_rows(dialect, table, _COLUMNS, "hash", part, shared=shared))
-        found |= {object_.hash: object_ for object_ in decoded(connection, tracker, rows)}
+    for part in _parts(_keys(connection, tracker, hashes)):
+        statement = lock_rows(dialect, table, _COLUMNS, "hash", part, shared=shared)
+        rows = connection.rows(statement)
+        found |= {each.hash: each for each in decoded(connection, tracker, rows)}
     return found
 
 
@@ -139,9 +174,11 @@ def decoded(
         yield Tracked(*values)
 
 
-def tracking_store(name: TableName) -> str:
-    """Name the store of a tracking table."""
-    return name.table.removeprefix("~external_")
+def _keys(connection: Connection, tracker: TableSpec, hashes: Iterable[UUID]) -> list[Any]:
+    """Encode hashes, in an order that is the same for all who lock them."""
+    type_ = tracker.heading["hash"].attribute_type
+    ordered = sorted(hashes, key=lambda hash_: hash_.bytes)
+    return [connection.dialect.encode(hash_, type_) for hash_ in ordered]
 
 
 def _parts(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

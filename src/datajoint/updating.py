@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from .connection import Connection
 from .declare import TableSpec
 from .errors import DataJointError, DuplicateError, IntegrityError
 from .insertion import RowEncoder
+from .placing import Placer
 from .refusals import explain
 from .sql import algebra
 from .sql.algebra import Condition
 from .sql.select import Writer
 from .sql.statements import update
+from .storage.outgoing import Outgoing
 
 
 def update_one(connection: Connection, spec: TableSpec, row: Mapping[str, Any]) -> None:
@@ -52,8 +55,14 @@ def update_one(connection: Connection, spec: TableSpec, row: Mapping[str, Any]) 
     if not values:
         return
     table = connection.dialect.table(spec.name.schema, spec.name.table)
+    stores = any(isinstance(value, Outgoing) for value in values.values())
+    transaction = connection.atomic(snapshot=False) if stores else nullcontext()
     try:
-        with connection.requiring("UPDATE", "update", spec.name):
+        with connection.requiring("UPDATE", "update", spec.name), transaction:
+            if stores:
+                encoded = tuple(values), tuple(values.values())
+                ((names, placed),) = Placer(connection, spec).place([encoded])
+                values = dict(zip(names, placed, strict=True))
             connection.execute(update(connection.dialect, table, values, condition))
     except (DuplicateError, IntegrityError) as error:
         updated = stored | values

@@ -28,6 +28,7 @@ LAYERS = [
     "storage.base",
     "storage.paths",
     "storage.objects",
+    "storage.outgoing",
     "storage.saving",
     "storage.handles",
     # sql
@@ -98,6 +99,7 @@ LAYERS = [
     # tables
     "references",
     "insertion",
+    "placing",
     "refusals",
     "inserting",
     "validation",

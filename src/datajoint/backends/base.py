@@ -149,6 +149,11 @@ class Backend(ABC):
         """Whether another session can read while this one writes."""
         return True
 
+    @property
+    def has_one_writer(self) -> bool:
+        """Whether a transaction that writes keeps all others from writing anything."""
+        return False
+
     @abstractmethod
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows of values, in as few round trips as the database allows."""

@@ -196,6 +196,10 @@ class SQLiteBackend(Backend):
         # which a database in memory has not, nor one on some file systems
         return bool(self._journal == "wal")
 
+    @property
+    def has_one_writer(self) -> bool:
+        return True
+
     def execute_written(self, text: str, values: Any = ()) -> SQLiteCursor:
         # A lone % stays as it is, as SQLite's own placeholders do.
         own = re.sub(r"%(?:(%)|(s)|\((\w+)\)s)", _own_placeholder, text)

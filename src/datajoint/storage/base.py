@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
+from ..errors import DataJointError
+
 Metadata = Mapping[str, str]
 _NONE: Metadata = MappingProxyType({})
 
@@ -89,6 +91,22 @@ class Store(ABC):
     def name(self) -> str:
         """The name in ``dj.config['stores']``."""
         return self.settings.name
+
+    @property
+    def stage(self) -> Path:
+        """The local folder for files of type ``filepath@store``.
+
+        Raises
+        ------
+        DataJointError
+            When none is configured.
+        """
+        if self.settings.stage is None:
+            raise DataJointError(
+                f"The store `{self.name}` has no stage, the local folder that files of type "
+                f"`filepath@{self.name}` are in: set dj.config['stores']['{self.name}']['stage']"
+            )
+        return self.settings.stage
 
     @abstractmethod
     def check(self) -> None:

@@ -1,0 +1,144 @@
+"""What inserts put into stores: the object that a value becomes, before it is stored.
+
+Manual 5.7; storage formats 3.3.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..blob import pack
+from ..hash import uuid_from_buffer, uuid_from_file
+from ..settings import config
+from ..types import External
+from .base import Metadata, Store
+from .objects import Tracked
+from .registry import get_store
+
+#: Size, time of change and identity of a file, which tell that its contents are the same.
+_Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """An object that is to be stored.
+
+    Attributes
+    ----------
+    type : External
+        Of the attribute.
+    object : Tracked
+        What its row will tell.
+    source : bytes or Path
+        The contents, or the file that has them.
+    """
+
+    type: External
+    object: Tracked
+    source: bytes | Path = field(repr=False)
+    _stamp: _Stamp | None = field(default=None, repr=False)
+
+    @property
+    def held_bytes(self) -> int:
+        """How much memory the contents take."""
+        return len(self.source) if isinstance(self.source, bytes) else 0
+
+    @property
+    def metadata(self) -> Metadata:
+        """What a store keeps with the object, if it can."""
+        if self.type.kind != "filepath":
+            return {}
+        return {"contents_hash": str(self.object.contents_hash or "")}
+
+    def upload(self, store: Store, path: str) -> None:
+        """Write the object.
+
+        Raises
+        ------
+        ValueError
+            When the file has changed since its hash was computed.
+        """
+        if isinstance(self.source, bytes):
+            store.put(path, self.source, self.metadata)
+            return
+        store.put_file(path, self.source, self.metadata)
+        if _stamp(self.source) != self._stamp:
+            raise ValueError(f"the file `{self.source}` was changed while it was stored")
+
+    def is_stored(self, store: Store, path: str) -> bool:
+        """Tell whether the store has the object, as far as can be told without reading it."""
+        info = store.info(path)
+        if info is None or info.size != self.object.size:
+            return False
+        if self.type.kind != "filepath" or self.object.contents_hash is None:
+            return True  # of a blob or an attached file, the path is a hash of the contents
+        return store.metadata(path).get("contents_hash") == str(self.object.contents_hash)
+
+
+def outgoing(type_: External, value: Any, *, native_blobs: bool) -> Outgoing:
+    """Make the object of a value.
+
+    Parameters
+    ----------
+    type_ : External
+    value
+        Anything for a blob; otherwise the path of a file.
+    native_blobs : bool
+        Whether blobs may hold Python objects.
+
+    Raises
+    ------
+    ValueError
+        When the value is not the path of a file, or of one outside of the store's stage.
+    DataJointError
+        When a blob cannot hold the value, or the store is not configured as it should be.
+    """
+    if type_.kind == "blob":
+        blob = pack(value, native=native_blobs)
+        return Outgoing(type_, Tracked(uuid_from_buffer(blob), len(blob)), blob)
+    file = existing_file(value)
+    stamp = _stamp(file)
+    if type_.kind == "attach":
+        hash_ = uuid_from_file(file, file.name + "\0")
+        return Outgoing(type_, Tracked(hash_, stamp[0], file.name), file, stamp)
+    path = _path_in_stage(type_, file)
+    limit = config["filepath_checksum_size_limit_insert"]
+    contents_hash = None if limit is not None and stamp[0] > limit else uuid_from_file(file)
+    object_ = Tracked(uuid_from_buffer(b"", path), stamp[0], None, path, contents_hash)
+    return Outgoing(type_, object_, file, stamp)
+
+
+def existing_file(value: Any) -> Path:
+    """Read the path of a file that a user gives.
+
+    Raises
+    ------
+    ValueError
+        When it is no path, or there is no such file.
+    """
+    if not isinstance(value, (str, Path)):
+        raise ValueError(f"is a {type(value).__name__}, not the path of a file")
+    file = Path(value).expanduser()
+    if not file.is_file():
+        raise ValueError("is no file that exists")
+    return file
+
+
+def _path_in_stage(type_: External, file: Path) -> str:
+    """Name a file by its path below the stage of a store, with slashes."""
+    stage = get_store(type_.store).stage
+    for normalized in (os.path.abspath, os.path.realpath):
+        path, root = Path(normalized(file)), Path(normalized(stage))
+        if path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    raise ValueError(
+        f"is no file below `{stage}`, the stage of the store `{type_.store}`: move it there first"
+    )
+
+
+def _stamp(file: Path) -> _Stamp:
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
