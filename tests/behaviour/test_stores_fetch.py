@@ -23,7 +23,7 @@ from datajoint.blob import pack
 from datajoint.declare import external_table
 from datajoint.errors import DataJointError, MissingExternalFile
 from datajoint.sql.statements import insert_rows
-from datajoint.storage.handles import AttachedFile, Handle, StoredAttachment, StoredBlob
+from datajoint.storage.handles import Handle
 from datajoint.storage.objects import Tracked
 from datajoint.storage.registry import get_store
 from datajoint.tracking import note
@@ -477,8 +477,7 @@ class TestHandles:
         assert one["movie"] != "movie"
         with pytest.raises(AttributeError):
             one["movie"].tracked = None
-        assert isinstance(one["paper"], AttachedFile) and isinstance(one["paper"], Handle)
-        assert isinstance(one["movie"], StoredBlob) and isinstance(one["note"], StoredAttachment)
+        assert all(isinstance(handle, Handle) for handle in list(one.values())[1:])
 
 
 class TestCache:
@@ -561,7 +560,7 @@ class TestFaults:
 
     def test_no_download_folder(self, scans, tmp_path):
         for name in ("note", "paper"):
-            with pytest.raises(DataJointError, match="there is no folder `.*nowhere`"):
+            with pytest.raises(DataJointError, match=r"there is no folder `.*nowhere`"):
                 scans.fetch(name, download_path=tmp_path / "nowhere")
 
     def test_no_stage(self, scans, stores):
@@ -663,7 +662,7 @@ class TestStagedFiles:
         assert (scans & {"n": 0}).fetch1("image") == str(path)
         assert path.stat().st_ino == before.st_ino
         path.write_bytes(b"others")
-        with pytest.raises(DataJointError, match="was changed since it was inserted.*delete the"):
+        with pytest.raises(DataJointError, match=r"was changed since it was inserted.*delete"):
             (scans & {"n": 0}).fetch1("image")
         assert path.read_bytes() == b"others"
         path.unlink()

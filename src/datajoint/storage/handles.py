@@ -402,7 +402,7 @@ class StagedFile(StoredFile):
 
     @property
     def name(self) -> str:
-        return PurePosixPath(self._path).name
+        return PurePosixPath(self._relative).name
 
     def retrieve(self) -> str:
         """Bring the file into the stage, unless it is there."""
@@ -442,9 +442,13 @@ class StagedFile(StoredFile):
         )
 
     @property
+    def _relative(self) -> str:
+        return self.tracked.filepath or self.hash.hex
+
+    @property
     def _staged(self) -> Path:
         """The path of the copy, which is never outside of the stage."""
-        path = PurePosixPath(self._path)
+        path = PurePosixPath(self._relative)
         if path.is_absolute() or ".." in path.parts or Path(path).drive:
             raise DataJointError(
                 f"{self.reading.origin} refers to `{path}`, which is not inside of the stage of "

@@ -61,7 +61,7 @@ def save(
             if is_equal(file):
                 return file
         return _write(folder, name, is_equal, write)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name that the system does not take
         raise DataJointError(
             f"The attached file `{name}` cannot be saved in the folder `{folder}`: {error}"
         ) from error
