@@ -37,6 +37,8 @@ LAYERS = [
     "storage.registry",
     "storage.cache",
     "storage.transfer",
+    "storage.saving",
+    "storage.handles",
     "storage.outgoing",
     # sql
     "sql",
@@ -96,6 +98,7 @@ LAYERS = [
     "connection",
     "tracking",
     # query
+    "decoding",
     "fetch",
     "frames",
     "retrieval",
