@@ -14,7 +14,7 @@ import tracemalloc
 import types
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import datajoint as dj
 import datajoint.blob as blob
 from datajoint.blob import Blob, MatCell, MatStruct, pack, unpack
 from datajoint.errors import DataJointError
@@ -231,10 +232,7 @@ def test_cell_of_structs() -> None:
 def test_long_string_does_not_pad_a_cell() -> None:
     """A cell of strings stays within a multiple of its bytes."""
     data = cell((1, 5001), char("x" * 100_000), *[char("a")] * 5000)
-    tracemalloc.start()
-    result = unpack(data)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    result, peak = peak_memory(lambda: unpack(data))
     assert result.dtype == object
     assert [result[0, 0][0], result[0, 5000][0]] == ["x" * 100_000, "a"]
     assert peak < 20 * len(data)
@@ -309,6 +307,60 @@ def test_arrays_are_ones_own(compress: bool, dtype: str) -> None:
     assert result.base is None or result.base.base is None
     np.testing.assert_array_equal(result, matrix)
     result[0, 0] = matrix[1, 1]
+
+
+MEMORY_ORDERS: dict[str, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]] = {
+    "flat": lambda array: array.ravel(),
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": lambda array: np.repeat(array, 2, axis=1)[:, ::2],
+    "reversed": lambda array: array[::-1, ::-1],
+    "3-D": lambda array: array.reshape(array.shape[0], 100, -1).transpose(1, 0, 2),
+}
+
+
+def peak_memory(act: Callable[[], Any]) -> tuple[Any, int]:
+    """Tell what comes out, and the most memory that was taken on the way."""
+    tracemalloc.start()
+    try:
+        return act(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "c16", "c8", "?", "i2", "M8[us]"])
+@pytest.mark.parametrize("layout", MEMORY_ORDERS)
+def test_arrays_are_copied_once(layout: str, dtype: str) -> None:
+    """Packing takes the memory of the blob, unpacking that of the array, and no more."""
+    noise = np.random.default_rng(0).integers(0, 2**16, (200, 2000))
+    value = MEMORY_ORDERS[layout](noise.astype("i8" if dtype[0] == "M" else dtype).astype(dtype))
+    size, slack = value.nbytes, 20_000
+    blob, peak = peak_memory(lambda: pack(value, compress=False))
+    assert size < len(blob) < peak < size + slack
+    result, peak = peak_memory(lambda: unpack(blob))
+    assert size < peak < size + slack
+    np.testing.assert_array_equal(result, value)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "c16", "i2"])
+@pytest.mark.parametrize("layout", MEMORY_ORDERS)
+def test_compressed_arrays_are_copied_once(layout: str, dtype: str) -> None:
+    """Beside the array there is one copy as it was packed, and what is compressed."""
+    value = MEMORY_ORDERS[layout]((np.arange(400_000) // 9999).reshape(200, 2000).astype(dtype))
+    size, slack = value.nbytes, 500_000  # what the compressor needs for itself
+    stored, peak = peak_memory(lambda: pack(value))
+    assert size < peak < size + 2 * len(stored) + slack
+    result, peak = peak_memory(lambda: unpack(stored))
+    assert 2 * size < peak < 2 * size + slack  # decompressed, and in an array
+    np.testing.assert_array_equal(result, value)
+
+
+def test_characters_are_copied_once() -> None:
+    """Their two bytes go straight to the blob, in the order of C."""
+    value = np.asfortranarray(np.array([b"a", b"b", b"c"] * 100_000, "c").reshape(3, -1))
+    blob, peak = peak_memory(lambda: pack(value, compress=False))
+    assert peak < 2 * value.size + 20_000
+    assert blob.endswith("".join(value.astype(str).ravel()).encode("utf-16-le"))
 
 
 def test_squeeze_reaches_into_containers() -> None:
@@ -652,12 +704,78 @@ def test_hostile_blobs_are_refused_cheaply(name: str, squeeze: bool) -> None:
 
 
 def test_limit_of_decompression() -> None:
-    """The caller may allow less."""
+    """The caller may allow less, of what is decompressed; the message says what to do."""
     data = pack(np.zeros(1000))
     size = 4 + 25 + 8000
-    assert len(unpack(data, limit=size)) == 1000
-    with pytest.raises(DataJointError, match=f"{size} bytes, above {size - 1}"):
+    assert len(unpack(data, limit=size + 1000)) == 1000
+    with pytest.raises(DataJointError, match=rf"{size} bytes, above {size - 1}\..*\n.*blob_memory"):
         unpack(data, limit=size - 1)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_limit_of_what_is_built(compress: bool) -> None:
+    """Small payloads that become large objects count as what they become."""
+    data = pack([{1}, {2}] * 5000, compress)
+    assert len(pack([{1}, {2}] * 5000, compress=False)) < 500_000
+    assert len(unpack(data)) == 10_000
+    with pytest.raises(
+        DataJointError, match=r"takes more than 500000 bytes.*\n.*blob_memory_limit"
+    ):
+        unpack(data, limit=500_000)
+
+
+def test_limit_is_a_setting() -> None:
+    """It holds where none is given."""
+    data = pack(np.zeros(1000))
+    with dj.config(blob_memory_limit=5000):
+        with pytest.raises(DataJointError, match="above 5000"):
+            unpack(data)
+        assert len(unpack(data, limit=10_000)) == 1000
+    assert len(unpack(data)) == 1000
+
+
+MANY = {
+    "None": b"\xff",
+    "bool": b"\x0b\1",
+    "int": b"\x0a\1\0\1",
+    "larger int": b"\x0a\3\0\1\1\1",
+    "float": b"\x0d" + bytes(8),
+    "complex": b"\x0c" + bytes(16),
+    "str": b"\x05" + u64(2) + b"ab",
+    "bytes": b"\x06" + u64(2) + b"ab",
+    "date": b"t" + struct.pack("<iq", 20200101, -1),
+    "Decimal": b"d" + u64(1) + b"1",
+    "UUID": b"u" + bytes(16),
+    "list": b"\x02" + u64(0),
+    "tuple": b"\x01" + u64(1) + element(b"\xff"),
+    "set": b"\x03" + u64(0),
+    "dict": b"\x04" + u64(0),
+    "dict of one": b"\x04" + u64(1) + element(b"\xff") * 2,
+    "NumPy scalar": array((), 9, b"\1"),
+    "array": array((0,), 9, b""),
+    "text": char("a"),
+    "array of objects": array((0,), 5, b""),
+    "complex integers": array((1, 1), 9, b"\1\1", is_complex=1),
+    "cell": b"C" + u64(1, 0),
+    "cell of one": b"C" + u64(1, 1) + element(b"\xff"),
+    "struct": b"S" + u64(1, 0) + b"\1\0\0\0a\0",
+    "struct of many fields": b"S" + u64(1, 0) + b"\x05\0\0\0a\0b\0c\0d\0e\0",
+    "records": b"F\1\0\0\0a\0" + array((0,), 9, b""),
+    "nested records": b"F\1\0\0\0a\0" * 3 + array((0,), 9, b""),
+}
+
+
+@pytest.mark.parametrize("squeeze", [False, True], ids=["plain", "squeeze"])
+@pytest.mark.parametrize("name", MANY)
+def test_memory_is_foretold(name: str, squeeze: bool) -> None:
+    """No value takes more than twice the memory that it is counted for."""
+    count = 2000
+    data = b"dj0\0\x02" + u64(count) + element(MANY[name]) * count
+    unpack(data, squeeze)  # fills caches
+    value, peak = peak_memory(lambda: unpack(data, squeeze))
+    assert len(value) == count
+    with pytest.raises(DataJointError, match="blob_memory_limit"):
+        unpack(data, squeeze, limit=peak // 2)
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ LAYERS = [
     "types",
     "scanner",
     "grammar",
+    "blob.stream",
+    "blob.codecs",
     "blob",
     # sql
     "sql",
