@@ -66,7 +66,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) build dist site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site fuzz-failures .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f datajoint_demo.db datajoint_demo.db-shm datajoint_demo.db-wal demo.png
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

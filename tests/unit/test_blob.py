@@ -659,6 +659,7 @@ HOSTILE = {
     "many fields": b"dj0\0F\xff\xff\xff\xff" + bytes(100),
     "same fields": b"dj0\0F\2\0\0\0a\0a\0" + array((1,), 9, b"\1") * 2,
     "field of str": b"dj0\0F\1\0\0\0a\0\x05" + u64(1) + b"a",
+    "records in records": nested(33, "records"),
     "field shapes": b"dj0\0F\2\0\0\0a\0b\0" + array((1,), 9, b"1") + array((2,), 9, b"12"),
     "field name": b"dj0\0F\1\0\0\0\xff\0" + array((1,), 9, b"\1"),
     "array type 0": b"mYm\0" + array((1,), 0, bytes(8)),
@@ -785,6 +786,18 @@ def deep_stack() -> Iterator[None]:
     sys.setrecursionlimit(20_000)
     yield
     sys.setrecursionlimit(limit)
+
+
+def test_records_nest_as_deep_in_blobs_as_in_arrays() -> None:
+    """What NumPy is slow at is refused both ways."""
+    dtype = np.dtype("i4")
+    for _ in range(32):
+        dtype = np.dtype([("a", dtype)])
+    value = np.ones(2, dtype)
+    result = unpack(pack(value))
+    assert result.tolist() == value.tolist()
+    with pytest.raises(DataJointError, match=r"Cannot pack value\[0\]: .* nests more than 32 deep"):
+        pack([np.ones(2, [("a", dtype)])])
 
 
 @pytest.mark.usefixtures("deep_stack")

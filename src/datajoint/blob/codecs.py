@@ -20,10 +20,11 @@ from typing import Any, NoReturn, cast
 import numpy as np
 
 from ..errors import DataJointError
-from .stream import U16, U32, U64, Array, Codec, Reader, RefusedError, Writer
+from .stream import U16, U32, U64, Array, Codec, Read, Reader, RefusedError, Writer
 
 _MAX_PADDING = 64  # a cell of strings becomes an array of strings in up to this times its bytes,
 _PADDING_FREE = 1 << 20  # or this many bytes
+_MAX_RECORDS = 32  # levels of records in records; the time NumPy takes grows by the third power
 _ARRAY_COST, _FIELD_COST, _SET_COST = 256, 512, 192  # bytes of memory, beside those of the data
 
 _CHAR, _OBJECT = 4, 5
@@ -146,6 +147,8 @@ def _object_array(items: list[Any], shape: tuple[int, ...]) -> Array:
 
 
 def _write_records(out: Writer, array: Array) -> None:
+    if _levels(array.dtype) > _MAX_RECORDS:
+        raise RefusedError(f"its type nests more than {_MAX_RECORDS} deep", "Store a dict.")
     names = array.dtype.names or ()
     out.put(b"F" + _names(names))
     for name in names:
@@ -156,17 +159,27 @@ def _write_records(out: Writer, array: Array) -> None:
             raise
 
 
+def _levels(dtype: np.dtype[Any]) -> int:
+    """Count how deep types of records are in each other."""
+    if not dtype.names:
+        return 0
+    return 1 + max(_levels(dtype[name].base) for name in dtype.names)
+
+
 def _read_records(src: Reader) -> Any:
     records = _read_plain_records(src)
     return records.squeeze() if src.squeeze and records.size != 1 else records
 
 
-def _read_plain_records(src: Reader) -> Array:
+def _read_plain_records(src: Reader, level: int = 1) -> Array:
+    if level > _MAX_RECORDS:
+        raise DataJointError(f"Invalid blob: records in records, more than {_MAX_RECORDS} deep.")
     names = _read_names(src)
     if not names:
         return np.array(None)
-    readers = {ord("A"): _read_plain_array, ord("F"): _read_plain_records}
-    fields = [src.read(readers) for _ in names]
+    inner = partial(_read_plain_records, level=level + 1)
+    reads: dict[int, Read] = {ord("A"): _read_plain_array, ord("F"): inner}
+    fields = [src.read(reads) for _ in names]
     shape = min((field.shape for field in fields), key=len)  # what is beyond are subarrays
     layout = [(n, f.dtype, f.shape[len(shape) :]) for n, f in zip(names, fields, strict=True)]
     if any(field.shape[: len(shape)] != shape for field in fields):
