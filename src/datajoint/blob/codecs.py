@@ -25,6 +25,7 @@ from .stream import U16, U32, U64, Array, Codec, Read, Reader, RefusedError, Wri
 _MAX_PADDING = 64  # a cell of strings becomes an array of strings in up to this times its bytes,
 _PADDING_FREE = 1 << 20  # or this many bytes
 _MAX_RECORDS = 32  # levels of records in records; the time NumPy takes grows by the third power
+_MAX_COLLISIONS = 1000  # keys with the hash of another one; looking one up goes through them all
 _ARRAY_COST, _FIELD_COST, _SET_COST = 256, 512, 192  # bytes of memory, beside those of the data
 
 _CHAR, _OBJECT = 4, 5
@@ -322,7 +323,15 @@ def _write_dict(out: Writer, value: Mapping[Any, Any]) -> None:
 
 def _read_dict(src: Reader) -> dict[Any, Any]:
     items = src.read_all(2 * src.dim())
-    return dict(zip(map(_hashable, items[::2]), items[1::2], strict=True))
+    return dict(zip(_keys(items[::2]), items[1::2], strict=True))
+
+
+def _keys(items: list[Any]) -> list[Any]:
+    """Make items what sets and dicts take; refuse what is made to keep these busy for hours."""
+    keys = list(map(_hashable, items))
+    if len(keys) > _MAX_COLLISIONS and len(keys) - len(set(map(hash, keys))) > _MAX_COLLISIONS:
+        raise DataJointError("Invalid blob: the keys of a dict, or items of a set, collide.")
+    return keys
 
 
 def _hashable(key: Any) -> Any:
@@ -417,7 +426,7 @@ CODECS = (
     _sized(b"\x06", (bytes, bytearray), memoryview, bytes),
     _items(b"\x02", MutableSequence, list),
     _items(b"\x01", Sequence, tuple),
-    _items(b"\x03", Set, lambda items: set(map(_hashable, items)), cost=_SET_COST),
+    _items(b"\x03", Set, lambda items: set(_keys(items)), cost=_SET_COST),
     _fixed(b"\xff", type(None), "", lambda x: (), lambda: None),
 )
 READS = {ord(codec.code): codec.read for codec in CODECS} | {ord("P"): _read_sparse}
