@@ -112,7 +112,7 @@ def _read_plain_array(src: Reader) -> Array:
     elif is_complex:
         real, imag = flat, src.numbers(dtype, count)
         complex_ = np.result_type(dtype, np.complex64)
-        src.spend(count * complex_.itemsize)
+        src.spend(count * complex_.itemsize - real.nbytes - imag.nbytes)  # integers grow
         flat = np.empty(count, complex_)
         flat.real, flat.imag = real, imag
     elif dtype.kind == "b":
