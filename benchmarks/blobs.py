@@ -21,6 +21,9 @@ from typing import Any
 
 import numpy as np
 
+import datajoint
+from datajoint.blob import pack, unpack
+
 SEED = 6
 RUNS = 7
 DOUBLES = 4_000_000  # 32 MB
@@ -78,8 +81,8 @@ def serve() -> None:
     """Measure whatever line asks for, with the package that this Python has installed."""
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever else is printed goes to stderr
-    from datajoint.blob import pack, unpack
 
+    print(json.dumps(datajoint.__version__), file=replies)
     for line in sys.stdin:
         make, times = VALUES[json.loads(line)]
         value = make()
@@ -98,22 +101,27 @@ def serve() -> None:
 class Client:
     """A process that measures one of the packages."""
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: str, **environment: str) -> None:
         self._process = subprocess.Popen(
             [python, __file__, "serve"],
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        self.version = self._read()
 
     def measure(self, name: str) -> dict[str, float]:
         """Have a value packed and unpacked; give seconds and bytes."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         print(json.dumps(name), file=self._process.stdin, flush=True)
-        result: dict[str, float] = json.loads(self._process.stdout.readline())
+        result: dict[str, float] = self._read()
         return result
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
 
     def stop(self) -> None:
         """End the process."""
@@ -131,7 +139,8 @@ def main() -> None:
     incumbent = os.environ.get("DJ_TEST_INCUMBENT") or str(
         Path(sys.prefix, "incumbent", "bin", "python")
     )
-    clients = {"this": Client(sys.executable), "0.14.10": Client(incumbent)}
+    clients = {"this": Client(sys.executable), "0.14.10": Client(incumbent, PYTHONPATH="")}
+    assert [client.version for client in clients.values()] == [datajoint.__version__, "0.14.10"]
     for name in VALUES:
         runs: dict[str, list[dict[str, float]]] = {client: [] for client in clients}
         for number in range(RUNS + 1):
