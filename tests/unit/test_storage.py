@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ import datajoint as dj
 from datajoint.errors import BucketInaccessible, DataJointError
 from datajoint.hash import uuid_from_buffer
 from datajoint.storage import cache as cache_module
+from datajoint.storage.base import Store
 from datajoint.storage.cache import Cache, configured_cache
 from datajoint.storage.files import replacing
 from datajoint.storage.paths import is_temporary
@@ -228,6 +230,12 @@ def shown(error: BaseException) -> str:
     return "".join(line for line in lines if not line.startswith("  File"))
 
 
+def s3_store(entry: dict[str, Any]) -> Store:
+    """Open a store without the check of the first use."""
+    store: Store = import_module("datajoint.storage.s3").S3Store(store_settings("x", entry))
+    return store
+
+
 class TestS3Errors:
     @pytest.fixture
     def entry(self, s3_server: Any) -> dict[str, Any]:
@@ -261,6 +269,11 @@ class TestS3Errors:
             ({"secure": True}, DataJointError, 'look at "endpoint", "secure"'),
             (
                 {"proxy_server": "http://user:geheimnis@127.0.0.1:9"},
+                DataJointError,
+                'look at "endpoint", "secure"',
+            ),
+            (
+                {"proxy_server": "ht tp://user:geheimnis@127.0.0.1:no"},
                 DataJointError,
                 'look at "endpoint", "secure"',
             ),
@@ -322,12 +335,15 @@ class TestS3Errors:
             with pytest.raises(DataJointError, match="does not answer"):
                 get_store("x")
 
+    def test_bucket_that_goes_away(self, entry: dict[str, Any]) -> None:
+        store = s3_store({**entry, "bucket": "gone"})
+        with pytest.raises(BucketInaccessible, match="Inaccessible s3 bucket gone"):
+            store.put("a", b"a")
+        with pytest.raises(DataJointError, match="could not list"):
+            list(store.list())
+
     def test_delete_says_what_is_left(self, entry: dict[str, Any]) -> None:
-        dj.config["stores"] = {"x": entry}
-        store: Any = get_store("x")
-        store.settings = store_settings("x", {**entry, "endpoint": "127.0.0.1:9"})
-        store._client._made.clear()
-        failures = store.delete(["a", "b"])
+        failures = s3_store({**entry, "endpoint": "127.0.0.1:9"}).delete(["a", "b"])
         assert set(failures) == {"a", "b"}
         assert "s3://bucket/lab/a" in str(failures["a"])
 
@@ -419,6 +435,18 @@ class TestReplacing:
             raise ZeroDivisionError
         assert os.listdir(tmp_path) == ["a"]
         assert (tmp_path / "a").read_bytes() == b"old"
+
+    def test_contents_are_on_disk_before_the_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        synced: list[list[str]] = []
+        monkeypatch.setattr(os, "fsync", lambda _: synced.append(os.listdir(tmp_path / "s" / "47")))
+        dj.config["stores"] = {"x": {"protocol": "file", "location": str(tmp_path)}}
+        (tmp_path / "s" / "47").mkdir(parents=True)
+        get_store("x").put("s/47/a", b"a")
+        (before, after) = synced
+        assert is_temporary(before[0])
+        assert (len(before), after) == (1, ["a"])
 
     def test_longest_name(self, tmp_path: Path) -> None:
         path = tmp_path / ("ä" * 127)

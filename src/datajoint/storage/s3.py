@@ -12,7 +12,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+from importlib.util import module_from_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -29,6 +30,17 @@ _MIB = 1 << 20
 _PART = 8 * _MIB
 _PARTS_AT_ONCE = 2
 _BATCH = 1000
+#: What a server tells about objects beside their metadata.
+_HEADERS = frozenset(
+    (
+        "Cache-Control",
+        "Content-Disposition",
+        "Content-Encoding",
+        "Content-Language",
+        "Content-Type",
+        "Storage-Class",
+    )
+)
 #: Comes after all keys.
 _LAST = "\U0010ffff"
 
@@ -63,11 +75,15 @@ def _load() -> Any:
         return library
     with tempfile.TemporaryDirectory() as folder:
         copy = shutil.copy(library.__file__, folder)
-        spec = spec_from_file_location("obstore._obstore", copy)
-        assert spec is not None
-        assert spec.loader is not None
-        another = module_from_spec(spec)
-        spec.loader.exec_module(another)
+        loader = ExtensionFileLoader("obstore._obstore", copy)
+        try:
+            another = module_from_spec(ModuleSpec(loader.name, loader, origin=copy))
+        except ImportError as error:  # no program may run from that folder
+            raise DataJointError(
+                f"A store of protocol s3 cannot be used in this forked process ({error}): set "
+                "TMPDIR to a folder that may have programs, or start processes by `spawn`"
+            ) from error
+        loader.exec_module(another)
     return another
 
 
@@ -128,10 +144,7 @@ class S3Store(Store):
             prefix = self._prefix or None
             next(iter(library.list(client, prefix, offset=_LAST)), None)
         except library.exceptions.BaseError as error:
-            raise BucketInaccessible(
-                f"Inaccessible s3 bucket {self._bucket}: {self._server} has no such bucket or does "
-                f'not let it be listed; look at "bucket" in {self._entry}'
-            ) from _brief(error)
+            raise self._no_bucket() from self._brief(error)
 
     def put(self, path: str, data: bytes, metadata: Metadata = NO_METADATA) -> None:
         self._put(path, data, metadata)
@@ -230,7 +243,7 @@ class S3Store(Store):
             attributes = self._get(path, head=True).attributes
         except MissingExternalFile:
             return NO_METADATA
-        return {name: text for name, text in attributes.items() if "-" not in name}
+        return {name: text for name, text in attributes.items() if name not in _HEADERS}
 
     def list(self, folder: str = "") -> Iterator[ObjectInfo]:
         folder = folder.rstrip("/")
@@ -296,20 +309,22 @@ class S3Store(Store):
         try:
             yield
         except FileNotFoundError as error:
+            if action == "write":
+                raise self._no_bucket() from self._brief(error)
             raise MissingExternalFile(
                 f"Missing s3 key {self._key(path)} in bucket {self._bucket} (store `{self.name}`)"
-            ) from _brief(error)
+            ) from self._brief(error)
         except (known.PermissionDeniedError, known.UnauthenticatedError) as error:
             raise BucketInaccessible(
                 f"Inaccessible s3 bucket {self._bucket}: {self._server} denied to {action} {place};"
                 f' look at "access_key", "secret_key" and "bucket" in {self._entry}'
-            ) from _brief(error)
+            ) from self._brief(error)
         except known.PreconditionError as error:
             raise DataJointError(
                 f"Store `{self.name}`: {place} was replaced while it was read; open it again"
-            ) from _brief(error)
+            ) from self._brief(error)
         except (known.BaseError, ValueError) as error:
-            brief = _brief(error)
+            brief = self._brief(error)
             advice = f'look at "endpoint", "secure" and "region" in {self._entry}'
             if "access_key" not in self.settings.options:
                 advice += ', and give "access_key" and "secret_key" there or in the environment'
@@ -317,6 +332,20 @@ class S3Store(Store):
                 f"Store `{self.name}` could not {action} {place}, or the server "
                 f"{self.settings.options['endpoint']} does not answer: {advice} ({brief})"
             ) from brief
+
+    def _no_bucket(self) -> BucketInaccessible:
+        return BucketInaccessible(
+            f"Inaccessible s3 bucket {self._bucket}: {self._server} has no such bucket or does "
+            f'not let it be listed; look at "bucket" in {self._entry}'
+        )
+
+    def _brief(self, error: Exception) -> Exception:
+        """Cut off what an error of the library says about its inside, and hide secrets."""
+        text = str(error).partition("\n\nDebug source:")[0]
+        for key in ("secret_key", "proxy_server"):
+            text = text.replace(self.settings.options.get(key) or "\0", "***")
+        error.args = (text,)
+        return error
 
 
 class _Ranges(io.RawIOBase):
@@ -349,9 +378,3 @@ class _Ranges(io.RawIOBase):
         buffer[:count] = self._read(self._path, self._at, self._at + count, self._tag)
         self._at += count
         return count
-
-
-def _brief(error: Exception) -> Exception:
-    """Cut off what an error of the library says about its inside."""
-    error.args = (str(error).partition("\n\nDebug source:")[0],)
-    return error
