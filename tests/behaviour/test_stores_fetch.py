@@ -67,7 +67,7 @@ def insert(table: Any, **row: Any) -> None:
 
 
 #: Runs a test on stores of other protocols too.
-EACH_STORE = pytest.mark.parametrize("stores", ["file", "memory"], indirect=True)
+EACH_STORE = pytest.mark.parametrize("stores", ["file", "memory", "s3"], indirect=True)
 
 
 @pytest.fixture
@@ -75,12 +75,20 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path, schema_name: str) -> 
     """A store `raw` with a stage."""
     (tmp_path / "raw").mkdir()
     (tmp_path / "stage").mkdir()
-    protocol = getattr(request, "param", "file")
-    entry = {
-        "protocol": protocol,
-        "location": str(tmp_path / "raw") if protocol == "file" else f"/{schema_name}",
-        "stage": str(tmp_path / "stage"),
-    }
+    entry = {"protocol": "file", "location": str(tmp_path / "raw")}
+    if getattr(request, "param", "file") == "memory":
+        entry = {"protocol": "memory", "location": f"/{schema_name}"}
+    if getattr(request, "param", "file") == "s3":
+        server = request.getfixturevalue("s3_server")
+        entry = {
+            "protocol": "s3",
+            "endpoint": server.endpoint,
+            "bucket": "bucket",
+            "location": schema_name,
+            "access_key": server.user,
+            "secret_key": server.password,
+        }
+    entry["stage"] = str(tmp_path / "stage")
     dj.config["stores"] = {"raw": entry}
     return entry
 
@@ -183,7 +191,6 @@ class TestValues:
         assert sorted(file.name for file in folder.iterdir()) == ["note.txt", "paper.pdf"]
         assert [file.name for file in (tmp_path / "stage/day 1").iterdir()] == ["image.tif"]
 
-    @EACH_STORE
     def test_iteration(self, scans, tmp_path):
         rows = list(scans & dj.Top(None, "n"))
         assert [row["note"] for row in rows] == ["note.txt", "note.txt", None]
@@ -438,7 +445,6 @@ class TestHandles:
             assert "=attach@raw" in text
             assert "attach@raw" in (scans & {"n": 0})._repr_html_()
 
-    @EACH_STORE
     def test_what_they_tell(self, scans, stores):
         row = (scans & {"n": 0}).fetch1(lazy=True)
         movie, note, image, paper = (row[name] for name in ("movie", "note", "image", "paper"))
@@ -561,37 +567,37 @@ def damage(scans: Any, name: str, contents: bytes | None) -> str:
 
 class TestFaults:
     @EACH_STORE
-    @pytest.mark.parametrize("name", ["movie", "note", "image"])
-    def test_missing_object(self, scans, name, folder):
-        url = damage(scans, name, None)
-        for fetch in (
-            lambda: scans.fetch(name, download_path=folder),
-            lambda: (scans & {"n": 0}).fetch1(name, download_path=folder),
-            lambda: list(scans.proj(name)),
-            lambda: (scans & {"n": 0}).fetch1(name, lazy=True).read(),
-            lambda: (scans & {"n": 0}).fetch1(name, lazy=True).open().read(),
-        ):
-            with pytest.raises(MissingExternalFile) as caught:
-                fetch()
-            assert str(caught.value) == (
-                f"The store `raw` has no object {url}, to which attribute `{name}` of "
-                f"`{scans.database}`.`scans` refers. Bring it back from a backup, or delete the "
-                "entities that refer to it"
-            )
+    def test_missing_object(self, scans, folder):
+        for name in ("movie", "note", "image"):
+            url = damage(scans, name, None)
+            for fetch in (
+                lambda one, name: one.fetch(name, download_path=folder),
+                lambda one, name: one.fetch1(name, download_path=folder),
+                lambda one, name: list(one.proj(name)),
+                lambda one, name: one.fetch1(name, lazy=True).read(),
+                lambda one, name: one.fetch1(name, lazy=True).open().read(),
+            ):
+                with pytest.raises(MissingExternalFile) as caught:
+                    fetch(scans & {"n": 0}, name)
+                assert str(caught.value) == (
+                    f"The store `raw` has no object {url}, to which attribute `{name}` of "
+                    f"`{scans.database}`.`scans` refers. Bring it back from a backup, or delete "
+                    "the entities that refer to it"
+                )
         assert list(folder.iterdir()) == []
 
-    @EACH_STORE
-    @pytest.mark.parametrize("name", ["movie", "note", "image"])
-    @pytest.mark.parametrize("contents", ["same size", "truncated", "empty"])
-    def test_damaged_object(self, scans, name, contents, folder, tmp_path):
-        handle = (scans & {"n": 0}).fetch1(name, lazy=True)
-        size = {"same size": handle.size, "truncated": handle.size - 1, "empty": 0}[contents]
-        damage(scans, name, b"?" * size)
-        message = rf"object .* in the store `raw`, .*`{name}` of `.*`\.`scans` refers, is damaged"
-        with pytest.raises(DataJointError, match=message):
-            scans.fetch(name, download_path=folder)
-        with pytest.raises(DataJointError, match=message):
-            handle.read()
+    def test_damaged_object(self, scans, folder, tmp_path):
+        for name in ("movie", "note", "image"):
+            handle = (scans & {"n": 0}).fetch1(name, lazy=True)
+            message = (
+                rf"object .* in the store `raw`, .*`{name}` of `.*`\.`scans` refers, is damaged"
+            )
+            for size in (handle.size, handle.size - 1, 0):
+                damage(scans, name, b"?" * size)
+                with pytest.raises(DataJointError, match=message):
+                    scans.fetch(name, download_path=folder)
+                with pytest.raises(DataJointError, match=message):
+                    handle.read()
         assert list(folder.iterdir()) == []
         assert [f for f in (tmp_path / "stage").rglob("*") if f.is_file()] == []
 
@@ -654,7 +660,6 @@ class TestAttachedFiles:
 
 
 class TestStagedFiles:
-    @EACH_STORE
     def test_what_is_there_is_kept(self, scans, tmp_path):
         path = Path((scans & {"n": 0}).fetch1("image"))
         before = path.stat()
