@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import stat
 import threading
 import time
 from collections import defaultdict
@@ -18,8 +19,9 @@ from uuid import UUID
 from ..errors import DataJointError
 from ..hash import uuid_from_file
 
-#: A file that changed so recently may change again without its times telling.
-_SETTLED = 2 * 10**9
+#: A file that changed so recently may change again without its times telling: by some clock ticks,
+#: where they have fractions of a millisecond, and otherwise by the two seconds of old file systems.
+_TICKS, _SECONDS = 10**8, 2 * 10**9
 
 
 @dataclass(frozen=True)
@@ -150,11 +152,15 @@ class _Namesakes:
 
     def _note(self, file: Path) -> bool:
         """Note a file by its size, if there is one of that name."""
-        if not os.path.lexists(file):
+        try:
+            status = os.lstat(file)
+        except FileNotFoundError:
             return False
-        with suppress(OSError):
-            if file.is_file():
-                self._others[file.stat().st_size].append(file)
+        if stat.S_ISLNK(status.st_mode):
+            with suppress(OSError):
+                status = os.stat(file)
+        if stat.S_ISREG(status.st_mode):
+            self._others[status.st_size].append(file)
         return True
 
 
@@ -174,10 +180,12 @@ def split_attached(stored: bytes) -> tuple[str, memoryview]:
 def file_checksum(file: Path, prefix: str = "") -> UUID:
     """Hash the contents of a file, after a prefix; a file that has not changed is read once."""
     status = file.stat()
-    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    is_settled = time.time_ns() - status.st_mtime_ns > _SETTLED
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    stamp = (status.st_dev, status.st_ino, status.st_size, *times)
+    margin = _TICKS if status.st_mtime_ns % 10**6 else _SECONDS
+    is_settled = time.time_ns() - status.st_mtime_ns > margin
     compute = _checksum if is_settled else _checksum.__wrapped__
-    return compute(os.path.abspath(file), prefix, stamp)
+    return compute(str(file), prefix, stamp)
 
 
 @lru_cache(maxsize=4096)
