@@ -103,8 +103,8 @@ class Store(ABC):
         """
         if self.settings.stage is None:
             raise DataJointError(
-                f"The store `{self.name}` has no stage, the local folder that files of type "
-                f"`filepath@{self.name}` are in: set dj.config['stores']['{self.name}']['stage']"
+                f'dj.config["stores"]["{self.name}"] is missing "stage", the local folder for '
+                f"files of type filepath@{self.name}"
             )
         return self.settings.stage
 

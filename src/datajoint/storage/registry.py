@@ -193,22 +193,6 @@ def _checked(where: str, key: str, value: Any) -> Any:
         ) from None
 
 
-def required_stage(settings: StoreSettings) -> Path:
-    """Return the local folder for files of type ``filepath@store``.
-
-    Raises
-    ------
-    DataJointError
-        When the store has none.
-    """
-    if settings.stage is None:
-        raise DataJointError(
-            f'dj.config["stores"]["{settings.name}"] is missing "stage", the local folder for '
-            f"files of type filepath@{settings.name}"
-        )
-    return settings.stage
-
-
 # -- the classes ------------------------------------------------------------------------------
 
 #: Protocol → module, class, package that it needs, and what installs that.
