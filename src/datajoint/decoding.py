@@ -7,8 +7,10 @@ several at a time. Manual 2.5.1 and 8.3.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -94,7 +96,13 @@ def column_decoder(
     )
     if decode is None:
         return None
-    return _each(decode if attribute.expression is None else _lenient(decode))
+    decode_all = _each(decode if attribute.expression is None else _lenient(decode))
+
+    def decode_column(column: Column) -> list[Any]:
+        with _explained(partial(_origin, relation, attribute)):
+            return decode_all(column)
+
+    return decode_column
 
 
 def is_in_store(attribute: Attribute) -> bool:
@@ -111,14 +119,25 @@ def _inner(type_: AttributeType | None) -> AttributeType | None:
 
 def _reading(relation: Relation, attribute: Attribute, options: Options) -> Reading:
     assert attribute.attribute_type is not None
-    origins = list(holders(relation, attribute.name))
+    origin = _origin(relation, attribute)
+    return Reading(attribute.attribute_type, options.squeeze, options.download_path, origin)
+
+
+def _origin(relation: Relation, attribute: Attribute) -> str:
+    """Name an attribute, with the tables that its values are read from."""
+    origins = holders(relation, attribute.name)
     named = " or ".join(f"`{each.attribute}` of {each.table}" for each in origins)
-    return Reading(
-        attribute.attribute_type,
-        options.squeeze,
-        options.download_path,
-        f"attribute {named or f'`{attribute.name}`'}",
-    )
+    return f"attribute {named or f'`{attribute.name}`'}"
+
+
+@contextmanager
+def _explained(place: Callable[[], str]) -> Iterator[None]:
+    """Name the attribute in the error of a value that cannot be read."""
+    try:
+        yield
+    except DataJointError as error:
+        message, *advice = error.args
+        raise type(error)(f"Cannot read {place()}: {message}", *advice) from error
 
 
 def _each(decode: Callable[[Any], Any]) -> Decoder:
@@ -184,13 +203,14 @@ class _Stored:
         """Make the values: of each row its own, since they may be changed."""
         uses = Counter(hashes)
         values: list[Any] = []
-        for hash_ in hashes:
-            uses[hash_] -= 1
-            if hash_ is None:
-                values.append(None)
-            else:  # what is needed no more takes no memory
-                contents = retrieved[hash_] if uses[hash_] else retrieved.pop(hash_)
-                values.append(self._reading.value(contents))
+        with _explained(lambda: self._reading.origin):
+            for hash_ in hashes:
+                uses[hash_] -= 1
+                if hash_ is None:
+                    values.append(None)
+                else:  # what is needed no more takes no memory
+                    contents = retrieved[hash_] if uses[hash_] else retrieved.pop(hash_)
+                    values.append(self._reading.value(contents))
         return values
 
     def _retrieved(self, hashes: Iterable[UUID]) -> dict[UUID, Any]:
