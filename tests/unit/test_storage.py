@@ -22,8 +22,9 @@ from datajoint.storage import cache as cache_module
 from datajoint.storage.base import Store
 from datajoint.storage.cache import Cache, configured_cache
 from datajoint.storage.files import replacing
+from datajoint.storage.local import LocalStore
 from datajoint.storage.paths import is_temporary
-from datajoint.storage.registry import get_store, required_stage, store_settings
+from datajoint.storage.registry import get_store, store_settings
 from datajoint.storage.transfer import transfer
 
 S3 = {
@@ -135,7 +136,7 @@ class TestSettings:
 
     def test_stage(self) -> None:
         with pytest.raises(DataJointError) as caught:
-            required_stage(store_settings("x", S3))
+            LocalStore(store_settings("x", S3)).stage  # noqa: B018 - raises
         assert str(caught.value) == (
             f'{WHERE} is missing "stage", the local folder for files of type filepath@x'
         )
