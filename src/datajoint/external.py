@@ -49,6 +49,11 @@ def _declare_store(
             f"{did_you_mean(type_.store, stores) or '.'} Set dj.config['stores']['{type_.store}'] "
             f"(configured: {known})"
         )
-    table = external_table(name.schema, type_.store)
+    declare_tracker(connection, name.schema, type_.store)
+
+
+def declare_tracker(connection: Connection, schema: str, store: str) -> None:
+    """Create the tracking table of a store in a schema, unless it exists."""
+    table = external_table(schema, store)
     if not connection.is_declared(table):
         connection.create_table(service_spec(table, _DEFINITION))

@@ -67,10 +67,16 @@ def _select(
     type_ = tracker.heading["hash"].attribute_type
     for part in _parts(_keys(connection, tracker, hashes)):
         given = algebra.OneOf(("hash",), tuple((key,) for key in part), (type_,))
-        relation = algebra.Restriction(tracker.relation, algebra.AllOf((given, condition)))
-        rows = connection.rows(Writer(connection.dialect).select(relation, _COLUMNS))
-        found |= {each.hash: each for each in decoded(connection, tracker, rows)}
+        both = algebra.AllOf((given, condition))
+        found |= {each.hash: each for each in objects(connection, tracker, both)}
     return found
+
+
+def objects(connection: Connection, tracker: TableSpec, condition: Condition) -> Iterator[Tracked]:
+    """Read the rows of the objects that meet a condition."""
+    relation = algebra.Restriction(tracker.relation, condition)
+    rows = connection.rows(Writer(connection.dialect).select(relation, _COLUMNS))
+    return decoded(connection, tracker, rows)
 
 
 def hold(

@@ -29,6 +29,7 @@ LAYERS = [
     "storage.paths",
     "storage.objects",
     "storage.outgoing",
+    "storage.copying",
     # sql
     "sql",
     "sql.text",
@@ -118,6 +119,8 @@ LAYERS = [
     # applications
     "diagram",
     "admin",
+    "legacy",
+    "migrate",
     "demo",
     "cli",
 ]
