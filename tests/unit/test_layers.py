@@ -30,6 +30,8 @@ LAYERS = [
     "storage.objects",
     "storage.outgoing",
     "storage.copying",
+    "storage.saving",
+    "storage.handles",
     # sql
     "sql",
     "sql.text",
@@ -88,6 +90,7 @@ LAYERS = [
     "connection",
     "tracking",
     # query
+    "decoding",
     "fetch",
     "frames",
     "retrieval",
