@@ -326,10 +326,10 @@ def _check_store(old: Attribute, new: Attribute, spec: TableSpec) -> None:
     if isinstance(one, External) and one.kind != other.kind:  # which no value can be brought to
         return
     raise DataJointError(
-        f"{spec.name}: the objects of `{old.name}` are in the store `{stores[0]}`, and no alteration "
-        f"moves them to `{other.store}`",
-        f"Call datajoint.migrate.migrate_store(schema, '{stores[0]}', '{other.store}'), which copies "
-        "the objects and then alters the tables",
+        f"{spec.name}: the objects of `{old.name}` are in the store `{stores[0]}`, and no "
+        f"alteration moves them to `{other.store}`",
+        f"Call datajoint.migrate.migrate_store(schema, '{stores[0]}', '{other.store}'), which "
+        "copies the objects and then alters the tables",
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,11 +36,13 @@ from .storage.objects import Tracked
 from .storage.registry import get_store
 from .storage.transfer import transfer
 from .tracking import BATCH, look_up, note
-from .types import AttributeType, External, Other
+from .types import External, Other
 from .utils import user_choice
 
 _TRACKER = "~external"
 _HASH = parse_type("char(51)")
+#: Attributes with old values, see :class:`_Column`.
+_FORMER = re.compile(r"_(.+)_dj011")
 #: How many digits the hash in the name of an object has.
 _DIGITS = 43
 #: How often rows that others insert meanwhile are brought up to date.
@@ -87,6 +90,9 @@ def migrate_dj011_external_blob_storage_to_dj012(
     if connection.in_transaction:
         raise DataJointError("A schema cannot be migrated inside a transaction: end it first")
     connection.forget_catalog(migration_schema)
+    if _is_done(connection, migration_schema, store):
+        print(f"Schema `{migration_schema}` is migrated already, and has nothing of 0.11 any more.")
+        return
     upgrade = _Upgrade(connection, migration_schema, get_store(store))
     print(upgrade.plan())
     if dry_run:
@@ -96,6 +102,19 @@ def migrate_dj011_external_blob_storage_to_dj012(
         return
     upgrade.run()
     print(f"Schema `{migration_schema}` is migrated for the store `{store}`.")
+
+
+def _is_done(connection: Connection, schema: str, store: str) -> bool:
+    """Tell whether nothing of 0.11 is left; refuse a schema that never had anything."""
+    old = TableName(schema, _TRACKER)
+    if connection.is_declared(old):
+        return False
+    if not connection.is_declared(external_table(schema, store)):
+        raise DataJointError(
+            f"The schema `{schema}` has nothing of DataJoint 0.11 to be migrated: there is no "
+            f"table {old}"
+        )
+    return True
 
 
 @dataclass(frozen=True)
@@ -131,28 +150,14 @@ class _Upgrade:
         self._columns = [
             _Column(spec.name, attribute)
             for spec in connection.tables(schema).values()
-            for attribute in self._of_011(spec)
+            for attribute in _of_011(spec, re.compile(re.escape(self._marker)))
         ]
         self._check()
 
     # -- what there is ------------------------------------------------------------------------
 
-    def _of_011(self, spec: TableSpec) -> Iterator[str]:
-        """Name the attributes of a table that are in the old format, or on their way."""
-        for attribute in spec.heading.all_attributes:
-            type_ = attribute.attribute_type
-            if isinstance(type_, Other) and type_.text == self._marker:
-                yield attribute.name
-            elif attribute.name.endswith("_dj011") and attribute.comment == self._marker:
-                yield attribute.name.removeprefix("_").removesuffix("_dj011")
-
     def _check(self) -> None:
         """Refuse what is not as 0.11 made it."""
-        if not self._connection.is_declared(self._old):
-            raise DataJointError(
-                f"The schema `{self._schema}` has nothing of DataJoint 0.11 to be migrated: there "
-                f"is no table {self._old}"
-            )
         for column in self._columns:
             left = f"{column.name}_tempsub"
             if left in self._spec(column.table).heading:
@@ -185,14 +190,16 @@ class _Upgrade:
     def _is_last(self) -> bool:
         """Tell whether nothing else needs the old tracking table."""
         own = {(column.table, column.name) for column in self._columns}
-        others = (
-            (spec.name, attribute.name)
+        there = {
+            (spec.name, name)
             for spec in self._connection.tables(self._schema).values()
-            for attribute in spec.heading.all_attributes
-            if (isinstance(attribute.attribute_type, Other) and _is_marker(attribute.type))
-            or _is_marker(attribute.comment)
+            for name in _of_011(spec, _ANY)
+        }
+        stores = {name[_DIGITS:] or _DEFAULT for (name,) in self._select(self._old, ("hash",))}
+        trackers = (external_table(self._schema, store) for store in stores)
+        return there <= own and all(
+            name == self._new or self._connection.is_declared(name) for name in trackers
         )
-        return all(_plain(place) in own for place in others)
 
     # -- the steps ----------------------------------------------------------------------------
 
@@ -340,16 +347,18 @@ class _Upgrade:
         there = {attribute.name for attribute in spec.heading.all_attributes}
         own = {n: column for n, column in self._own(spec).items() if column.coming in there}
         coming = {column.coming: column for column in own.values()}
-        aside = {
-            column.coming: Attribute(
-                column.former, _HASH, nullable=True, default="null", comment=self._marker
-            )
-            for column in own.values()
-        }
-        attributes = tuple(
-            replace(a, attribute_type=self._type) if a.name in own else aside.get(a.name, a)
-            for a in spec.heading.all_attributes
-        )
+        attributes: list[Attribute] = []
+        for attribute in spec.heading.all_attributes:
+            column = own.get(attribute.name)
+            if column is not None:  # beside each other, so that no other attribute has to move
+                attributes.append(replace(attribute, attribute_type=self._type))
+                attributes.append(
+                    Attribute(
+                        column.former, _HASH, nullable=True, default="null", comment=self._marker
+                    )
+                )
+            elif attribute.name not in coming:
+                attributes.append(attribute)
         keys = tuple(
             ForeignKey(self._new, ((coming[name].name, "hash"),)) if name in coming else fk
             for fk in spec.foreign_keys
@@ -358,7 +367,7 @@ class _Upgrade:
         )
         renamed = {column.name: column.coming for column in own.values()}
         renamed |= {column.former: column.name for column in own.values()}
-        return _altered(spec, attributes, keys, renamed)
+        return _altered(spec, tuple(attributes), keys, renamed)
 
     def _without_former(self, spec: TableSpec) -> Alteration:
         """Remove the attributes with old values."""
@@ -383,14 +392,18 @@ def _altered(
 _DEFAULT = "external"
 
 
-def _is_marker(text: str) -> bool:
-    return text == _DEFAULT or text.startswith(f"{_DEFAULT}-")
+#: What the types of attributes are.
+_ANY = re.compile(rf"{_DEFAULT}(-.*)?")
 
 
-def _plain(place: tuple[TableName, str]) -> tuple[TableName, str]:
-    """Name the attribute that another one is the former of."""
-    table, name = place
-    return (table, name[1:].removesuffix("_dj011")) if name.endswith("_dj011") else place
+def _of_011(spec: TableSpec, marker: re.Pattern[str]) -> Iterator[str]:
+    """Name the attributes of a table that are in the old format, or on their way."""
+    for attribute in spec.heading.all_attributes:
+        type_, former = attribute.attribute_type, _FORMER.fullmatch(attribute.name)
+        if isinstance(type_, Other) and marker.fullmatch(type_.text):
+            yield attribute.name
+        elif former and marker.fullmatch(attribute.comment):
+            yield former[1]
 
 
 def _as_is(value: Any) -> Any:
@@ -413,9 +426,7 @@ class _Fault:
         return self.reason
 
 
-def _inspected(
-    store: Store, schema: str, sizes: Mapping[str, int], name: str
-) -> Tracked | _Fault:
+def _inspected(store: Store, schema: str, sizes: Mapping[str, int], name: str) -> Tracked | _Fault:
     """Read an object, compare it with its hash, and tell what its new row says."""
     path = _path(schema, name)
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0

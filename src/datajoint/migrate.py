@@ -67,19 +67,14 @@ class StoreMigration:
     dry_run: bool = False
 
     def __str__(self) -> str:
-        would, was = ("would be ", "would be") if self.dry_run else ("", "were")
+        verb = "would be" if self.dry_run else "were"
         lines = [
             f"Schema `{self.schema}`, from store `{self.source}` to `{self.target}`: {self.copied} "
-            f"objects of {self.size:,} bytes {was} copied, {self.present} were there already.",
-            *(
-                f"    {name}: `{new.name}` {would}refers to the store `{self.target}`".replace(
-                    "would be refers", "would refer"
-                )
-                for name, _, new in self.switched
-            ),
+            f"objects of {self.size:,} bytes {verb} copied, {self.present} were there already."
         ]
         if self.switched:
-            lines.append("The definitions in your code are to say so:")
+            when = "" if self.dry_run else ", and restart the programs that use it"
+            lines.append(f"Change the definitions in your code{when}:")
             lines += [f"    {name}: {_advice(old, new, self)}" for name, old, new in self.switched]
         lines.append(
             f"What the store `{self.source}` has stays there; dj.gc removes what nothing refers to."
