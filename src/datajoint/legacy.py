@@ -339,14 +339,13 @@ class _Upgrade:
             if not ({column.coming, column.former} & there)
         ]
         added = (Attribute(name, self._type, nullable=True, default="null") for name in missing)
-        keys = (ForeignKey(self._new, ((name, "hash"),)) for name in missing)
-        return _altered(spec, (*attributes, *added), (*spec.foreign_keys, *keys), {})
+        return _altered(spec, (*attributes, *added), spec.foreign_keys, {})
 
     def _switched(self, spec: TableSpec) -> Alteration:
         """Exchange the attributes with old and with new values."""
         there = {attribute.name for attribute in spec.heading.all_attributes}
         own = {n: column for n, column in self._own(spec).items() if column.coming in there}
-        coming = {column.coming: column for column in own.values()}
+        coming = {column.coming for column in own.values()}
         attributes: list[Attribute] = []
         for attribute in spec.heading.all_attributes:
             column = own.get(attribute.name)
@@ -360,10 +359,10 @@ class _Upgrade:
             elif attribute.name not in coming:
                 attributes.append(attribute)
         keys = tuple(
-            ForeignKey(self._new, ((coming[name].name, "hash"),)) if name in coming else fk
+            ForeignKey(self._new, fk.attributes)
+            if fk.parent == self._old and fk.child_attributes[0] in own
+            else fk
             for fk in spec.foreign_keys
-            for name in fk.child_attributes[:1]
-            if not (name in own and fk.parent == self._old)
         )
         renamed = {column.name: column.coming for column in own.values()}
         renamed |= {column.former: column.name for column in own.values()}
