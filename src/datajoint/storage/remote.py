@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..errors import DataJointError, MissingExternalFile
-from ..settings import secret_texts
+from ..secrecy import secret_texts
 from ..utils import did_you_mean
 from .base import NO_METADATA, Metadata, ObjectInfo, Store, StoreSettings
 from .files import replacing
@@ -24,6 +24,8 @@ _WHOLE = frozenset(
 )
 #: Modules whose packages are called otherwise.
 _PACKAGES = {"smbclient": "smbprotocol", "libarchive": "libarchive-c"}
+#: The filesystem in memory has a word of its own for an object that stands in the way of a folder.
+_NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _CHUNK = 4 << 20
 #: What filesystems call the time when an object was written.
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
@@ -190,7 +192,7 @@ class RemoteStore(Store):
         with self._explained("read", place):
             try:
                 yield place
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            except _NOT_THERE as error:
                 raise MissingExternalFile(
                     f"Missing external file {place} (store `{self.name}`)"
                 ) from error

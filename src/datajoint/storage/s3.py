@@ -233,7 +233,8 @@ class S3Store(Store):
         return {name: text for name, text in attributes.items() if "-" not in name}
 
     def list(self, folder: str = "") -> Iterator[ObjectInfo]:
-        prefix = self._key(folder.rstrip("/")) if folder else self._prefix
+        folder = folder.rstrip("/")
+        prefix = self._key(folder) if folder else self._prefix
         skip = len(self._prefix) + 1 if self._prefix else 0
         with self._explained("list", folder):
             pages = iter(_library.get().list(self._client.get(), prefix or None))
