@@ -250,7 +250,7 @@ _TABLE = (
     Setting("add_hidden_timestamp", False, FLAG,
             doc="Give new tables a hidden timestamp."),
     Setting("filepath_checksum_size_limit", None, COUNT.optional(),
-            doc="Size in bytes above which a file is fetched without verifying its checksum."),
+            doc="Size in bytes from which on files are fetched without verifying their checksums."),
     Setting("filepath_checksum_size_limit_insert", None, COUNT.optional(),
             doc="Size in bytes above which a file is inserted without computing its checksum."),
     Setting("stores", _ABSENT, DICT,
