@@ -232,6 +232,7 @@ class StoreConformance:
         if child == 0:
             try:
                 store.put("child", b"child")
+                assert store.info("nothing") is None
                 os.write(write, store.get("child"))
             finally:
                 os._exit(0)

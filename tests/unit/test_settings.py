@@ -814,6 +814,8 @@ class TestShowing:
             "credential",
             "credentials",
             "private_key",
+            "account_key",
+            "connection_string",
             "auth",
             "oauth",
             "authorization",

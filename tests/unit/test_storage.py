@@ -6,6 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,21 @@ class TestSettings:
         assert settings.options["secure"] is True
         assert settings.options["region"] == "us-east-1"
         assert "geheimnis" not in repr(settings)
+
+    @pytest.mark.parametrize(
+        ("endpoint", "region"),
+        [
+            ("s3.amazonaws.com:9000", "us-east-1"),
+            ("s3.eu-central-1.amazonaws.com", "eu-central-1"),
+            ("s3-us-west-2.amazonaws.com:443", "us-west-2"),
+            ("s3.dualstack.eu-west-1.amazonaws.com", "eu-west-1"),
+            ("minio.example.org:9000", "us-east-1"),
+        ],
+    )
+    def test_region(self, endpoint: str, region: str) -> None:
+        assert store_settings("x", {**S3, "endpoint": endpoint}).options["region"] == region
+        given = {**S3, "endpoint": endpoint, "region": "mars"}
+        assert store_settings("x", given).options["region"] == "mars"
 
     def test_others_pass_options_on(self) -> None:
         entry = {"protocol": "gcs", "location": "b/p", "token": {"a": 1}, "project": "lab"}
@@ -238,7 +254,7 @@ class TestS3Errors:
             (
                 {"endpoint": "127.0.0.1:9"},
                 DataJointError,
-                r"^The server 127.0.0.1:9 of store `x` could not read s3://bucket/lab/~, or does "
+                r"^Store `x` could not read s3://bucket/lab/~, or the server 127.0.0.1:9 does "
                 r'not answer: look at "endpoint", "secure" and "region" in '
                 r'dj.config\["stores"\]\["x"\] \(',
             ),
@@ -284,11 +300,21 @@ class TestS3Errors:
         assert get_store("x").get("a") == b"a"
         get_store("x").delete(["a"])
 
+    def test_no_credentials(self, entry: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        del entry["access_key"], entry["secret_key"]
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv(
+            "AWS_METADATA_ENDPOINT", "http://127.0.0.1:9"
+        )  # that of a machine at AWS
+        dj.config["stores"] = {"x": entry}
+        message = 'give "access_key" and "secret_key" there or in the environment'
+        with pytest.raises(DataJointError, match=message):
+            get_store("x")
+
     def test_server_that_does_not_answer(
         self, s3_server: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from datetime import timedelta
-
         short = {"timeout": timedelta(seconds=0.2)}
         monkeypatch.setattr("datajoint.storage.s3._CHECK", (short, {"max_retries": 0}))
         with socket.create_server(("127.0.0.1", 0)) as silent:

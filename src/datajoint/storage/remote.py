@@ -72,9 +72,10 @@ class RemoteStore(Store):
             try:
                 self._fs.ls(self._root, detail=False)
             except FileNotFoundError:
-                # A folder of an object store is there when it has an object.
+                # A folder of an object store is there when it has an object; its bucket must be.
                 if self.settings.protocol not in _WHOLE:
                     raise
+                self._fs.ls(self._root.partition("/")[0], detail=False)
 
     def put(self, path: str, data: bytes, metadata: Metadata = NO_METADATA) -> None:
         with self._writing(path) as place:
