@@ -13,8 +13,8 @@ from typing import Any
 
 from .blob import pack, unpack
 from .sql.dialect import Dialect
+from .storage.handles import AttachedFile, Reading
 from .storage.outgoing import existing_file, outgoing
-from .storage.saving import save_contents, split_attached
 from .types import Adapted, Attachment, AttributeType, External
 
 Coder = Callable[[Any], Any]
@@ -79,7 +79,8 @@ def decoder(
         inner = decoder(type_.inner, dialect, squeeze=squeeze, download_path=download_path)
         return lambda stored: adapted.get(inner(stored) if inner else stored)
     if isinstance(type_, Attachment):
-        return lambda stored: _save(bytes(stored), Path(download_path))
+        reading = Reading(type_, download_path=download_path)
+        return lambda stored: AttachedFile(bytes(stored), reading).load()
     if type_ is not None and type_.is_blob and not isinstance(type_, External):
         return lambda stored: unpack(stored, squeeze=squeeze)
     return dialect.decoder(type_)
@@ -92,9 +93,3 @@ def _read_file(path: Any) -> bytes:
     """Read a file, with its name before it."""
     file = existing_file(path)
     return file.name.encode() + b"\0" + file.read_bytes()
-
-
-def _save(stored: bytes, folder: Path) -> str:
-    """Write an attached file into a folder, unless it is there; say where."""
-    name, contents = split_attached(stored)
-    return str(save_contents(folder, name, contents))

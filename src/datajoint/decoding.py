@@ -27,6 +27,7 @@ from .storage.handles import (
     cached,
     stored_object,
 )
+from .storage.saving import Folder
 from .storage.transfer import transfer
 from .tracking import look_up, trackers
 from .types import Adapted, Attachment, AttributeType, External
@@ -83,9 +84,8 @@ def column_decoder(
     inner = _inner(attribute.attribute_type)
     if is_in_store(attribute):
         return _Stored(connection, relation, attribute, options)
-    if options.lazy and isinstance(inner, Attachment) and attribute.expression is None:
-        reading = _reading(relation, attribute, options)
-        return _each(lambda stored: AttachedFile(bytes(stored), reading))
+    if isinstance(inner, Attachment) and attribute.expression is None:
+        return _attached(_reading(relation, attribute, options), lazy=options.lazy)
     decode = decoder(
         attribute.attribute_type,
         connection.dialect,
@@ -138,6 +138,18 @@ def _lenient(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decode_leniently
 
 
+def _attached(reading: Reading, *, lazy: bool) -> Decoder:
+    """Save attached files of the table, or make handles of them."""
+    handles = _each(lambda stored: AttachedFile(bytes(stored), reading))
+
+    def load(column: Column) -> list[Any]:
+        folder = Folder(reading.download_path)
+        save = _each(lambda handle: reading.value(handle.retrieve(folder)))
+        return save(handles(column))
+
+    return handles if lazy else load
+
+
 class _Stored:
     """Decodes the hashes of objects in a store.
 
@@ -185,8 +197,9 @@ class _Stored:
         """Read blobs, or save files; what the cache has needs neither the store nor its row."""
         pending = list(hashes)
         if self._type.kind != "blob":
-            handles = self._handles(pending)
-            return dict(zip(pending, transfer(_retrieve, [handles[each] for each in pending])))
+            handles, folder = self._handles(pending), Folder(self._reading.download_path)
+            paths = transfer(lambda hash_: handles[hash_].retrieve(folder), pending)
+            return dict(zip(pending, paths))
         found = {each: data for each in pending if (data := cached(each)) is not None}
         missing = [each for each in pending if each not in found]
         handles = self._handles(missing)
@@ -214,10 +227,6 @@ class _Stored:
                 f"{next(iter(pending)).hex}, to which {self._reading.origin} refers"
             )
         return handles
-
-
-def _retrieve(handle: StoredObject) -> Any:
-    return handle.retrieve()
 
 
 def _download(handle: StoredObject) -> bytes:

@@ -245,6 +245,8 @@ _TABLE = (
             doc="What common attributes of two queries must be: in a key; of the same origin too."),
     Setting("enable_python_native_blobs", True, FLAG,
             doc="Allow Python objects in blobs."),
+    Setting("blob_memory_limit", 2**32, COUNT,
+            doc="Bytes of memory that what is in one blob may take when it is fetched."),
     Setting("log_events", True, FLAG,
             doc="Note declarations, deletes and drops in the table ~log of a schema."),
     Setting("add_hidden_timestamp", False, FLAG,

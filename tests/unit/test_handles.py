@@ -20,8 +20,18 @@ from datajoint.errors import DataJointError
 from datajoint.storage import saving
 from datajoint.storage.handles import AttachedFile, Reading, stored_object
 from datajoint.storage.objects import Tracked
-from datajoint.storage.saving import checksum, save, save_contents, split_attached
+from datajoint.storage.saving import Contents, Folder, file_checksum, split_attached
 from datajoint.types import Attachment, External
+
+
+def save(folder: Path | Folder, name: str, contents: bytes) -> Path:
+    folder = folder if isinstance(folder, Folder) else Folder(folder)
+    hash_ = uuid.UUID(bytes=hashlib.md5(name.encode() + b"\0" + contents).digest())
+
+    def write(file: Path) -> None:
+        file.write_bytes(contents)
+
+    return folder.save(name, Contents(len(contents), f"{name}\0", lambda: hash_, write))
 
 
 def names(folder: Path) -> list[str]:
@@ -29,9 +39,11 @@ def names(folder: Path) -> list[str]:
 
 
 class TestSaving:
-    def test_names(self, tmp_path):
+    @pytest.mark.parametrize("shared", [True, False])
+    def test_names(self, tmp_path, shared):
+        folder = Folder(tmp_path)
         paths = [
-            save_contents(tmp_path, "my file.tar.gz", contents).name
+            save(folder if shared else tmp_path, "my file.tar.gz", contents).name
             for contents in (b"a", b"b", b"a", b"c", b"b", b"")
         ]
         assert paths == [
@@ -46,11 +58,12 @@ class TestSaving:
 
     def test_no_suffix_and_hidden(self, tmp_path):
         for name, second in {"README": "README_0000", ".profile": ".profile_0000"}.items():
-            assert save_contents(tmp_path, name, b"a").name == name
-            assert save_contents(tmp_path, name, b"b").name == second
+            assert save(tmp_path, name, b"a").name == name
+            assert save(tmp_path, name, b"b").name == second
 
+    @pytest.mark.parametrize("shared", [True, False])
     @pytest.mark.parametrize("links", [True, False])
-    def test_threads(self, tmp_path, monkeypatch, links):
+    def test_threads(self, tmp_path, monkeypatch, links, shared):
         """Each has a name of its own, and equal files are there once."""
         if not links:
 
@@ -58,17 +71,17 @@ class TestSaving:
                 raise OSError(errno.EPERM, "no links here")
 
             monkeypatch.setattr(os, "link", link)
-        start = threading.Barrier(16)
+        start, folder = threading.Barrier(16), Folder(tmp_path)
 
         def save_one(i: int) -> Path:
             start.wait()
-            return save_contents(tmp_path, "image.tif", b"%d" % (i // 2) * 1000)
+            return save(folder if shared else tmp_path, "image.tif", b"%d" % (i // 2) * 1000)
 
         with ThreadPoolExecutor(16) as pool:
             paths = list(pool.map(save_one, range(16)))
         for i, path in enumerate(paths):
             assert path.read_bytes() == b"%d" % (i // 2) * 1000
-        if links:
+        if links or shared:
             assert names(tmp_path) == sorted(
                 ["image.tif", *(f"image_{i:04x}.tif" for i in range(7))]
             )
@@ -78,7 +91,7 @@ class TestSaving:
         folder = tmp_path_factory.mktemp("outer") / "inner"
         folder.mkdir()
         try:
-            path = save_contents(folder, name, b"a")
+            path = save(folder, name, b"a")
         except DataJointError:
             assert list(folder.iterdir()) == []
         else:
@@ -90,16 +103,16 @@ class TestSaving:
     @pytest.mark.parametrize("name", ["", ".", "..", "/", "a/..", "..\\..", "C:"])
     def test_names_of_no_file(self, tmp_path, name):
         with pytest.raises(DataJointError, match="is no name of a file"):
-            save_contents(tmp_path, name, b"a")
+            save(tmp_path, name, b"a")
 
     @pytest.mark.parametrize("name", ["../a.txt", "/etc/a.txt", "..\\a.txt", "C:\\x\\a.txt"])
     def test_folders_of_names_are_left_out(self, tmp_path, name):
-        assert save_contents(tmp_path, name, b"a") == tmp_path / "a.txt"
+        assert save(tmp_path, name, b"a") == tmp_path / "a.txt"
 
     def test_a_link_is_not_followed(self, tmp_path):
         (tmp_path / "in").mkdir()
         (tmp_path / "in" / "a.txt").symlink_to(tmp_path / "outside")
-        assert save_contents(tmp_path / "in", "a.txt", b"a").name == "a_0000.txt"
+        assert save(tmp_path / "in", "a.txt", b"a").name == "a_0000.txt"
         assert not (tmp_path / "outside").exists()
 
     def test_a_failure_leaves_nothing(self, tmp_path):
@@ -108,12 +121,12 @@ class TestSaving:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         with pytest.raises(DataJointError, match=r"`a` cannot be saved in the folder .*No space"):
-            save(tmp_path, "a", lambda file: False, write)
+            Folder(tmp_path).save("a", Contents(4, "", lambda: None, write))
         assert names(tmp_path) == []
 
     def test_a_name_that_is_too_long(self, tmp_path):
         with pytest.raises(DataJointError, match=r"cannot be saved in the folder .*too long"):
-            save_contents(tmp_path, "a" * 300, b"a")
+            save(tmp_path, "a" * 300, b"a")
         assert names(tmp_path) == []
 
     def test_split(self):
@@ -137,12 +150,12 @@ class TestChecksum:
         file.write_bytes(b"one")
         os.utime(file, (1e9, 1e9))
         for _ in range(3):
-            assert checksum(file).bytes == hashlib.md5(b"one").digest()
-            assert checksum(file, "x\0").bytes == hashlib.md5(b"x\0one").digest()
+            assert file_checksum(file).bytes == hashlib.md5(b"one").digest()
+            assert file_checksum(file, "x\0").bytes == hashlib.md5(b"x\0one").digest()
         assert len(read) == 2
         file.write_bytes(b"two")
         os.utime(file, (1e9, 1e9))  # the same size and time of change
-        assert checksum(file).bytes == hashlib.md5(b"two").digest()
+        assert file_checksum(file).bytes == hashlib.md5(b"two").digest()
         assert len(read) == 3
 
     def test_of_a_file_just_written(self, tmp_path):
@@ -150,7 +163,7 @@ class TestChecksum:
         file = tmp_path / "a"
         for i in range(100):
             file.write_bytes(b"%02d" % i)
-            assert checksum(file).bytes == hashlib.md5(b"%02d" % i).digest()
+            assert file_checksum(file).bytes == hashlib.md5(b"%02d" % i).digest()
 
 
 class TestHandles:

@@ -24,6 +24,8 @@ LAYERS = [
     "types",
     "scanner",
     "grammar",
+    "blob.stream",
+    "blob.codecs",
     "blob",
     "storage",
     "storage.base",

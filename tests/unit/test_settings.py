@@ -46,6 +46,7 @@ DEFAULTS = {
     "strict_restrictions": None,
     "join_check": "keys",
     "enable_python_native_blobs": True,
+    "blob_memory_limit": 2**32,
     "log_events": True,
     "add_hidden_timestamp": False,
     "filepath_checksum_size_limit": None,

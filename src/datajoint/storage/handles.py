@@ -26,7 +26,7 @@ from .base import Store
 from .cache import configured_cache
 from .objects import Tracked
 from .registry import get_store
-from .saving import checksum, save, save_contents, split_attached, temporary
+from .saving import Contents, Folder, file_checksum, split_attached, temporary
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,6 @@ class Handle(ABC):
             When the object is damaged, or the store cannot be read.
         """
 
-    @abstractmethod
     def save(self, folder: str | Path = ".") -> Path:
         """Save the file in a folder under its name, with a number if another file has that.
 
@@ -146,10 +145,21 @@ class Handle(ABC):
             When it is a blob, which is no file; when the folder does not exist or cannot be
             written, the object is damaged, or the store cannot be read.
         """
+        return Folder(folder).save(self.name, self._contents())
 
     @abstractmethod
-    def retrieve(self) -> Any:
-        """Retrieve the bytes of a blob, or save a file and name its path."""
+    def _contents(self) -> Contents:
+        """Describe the contents of a file."""
+
+    @abstractmethod
+    def retrieve(self, folder: Folder | None = None) -> Any:
+        """Retrieve the bytes of a blob, or save a file and name its path.
+
+        Parameters
+        ----------
+        folder : Folder, optional
+            That of the attached files of one fetch.
+        """
 
     def load(self) -> Any:
         """Give the value that fetching gives.
@@ -214,11 +224,22 @@ class AttachedFile(Handle):
     def read(self) -> bytes:
         return bytes(split_attached(self.stored)[1])
 
-    def save(self, folder: str | Path = ".") -> Path:
-        return save_contents(Path(folder), *split_attached(self.stored))
+    def retrieve(self, folder: Folder | None = None) -> str:
+        return _save(self, folder)
 
-    def retrieve(self) -> str:
-        return str(self.save(self.reading.download_path))
+    def _contents(self) -> Contents:
+        contents = split_attached(self.stored)[1]
+
+        def write(file: Path) -> None:
+            file.write_bytes(contents)
+
+        return Contents(len(contents), f"{self.name}\0", lambda: self.hash, write)
+
+
+def _save(handle: Handle, folder: Folder | None) -> str:
+    """Save an attached file where it is fetched to."""
+    folder = folder or Folder(handle.reading.download_path)
+    return str(folder.save(handle.name, handle._contents()))
 
 
 # -- objects in stores ----------------------------------------------------------------------------
@@ -331,10 +352,10 @@ class StoredBlob(StoredObject):
             cache.put(self.hash, contents)
         return contents
 
-    def retrieve(self) -> bytes:
+    def retrieve(self, folder: Folder | None = None) -> bytes:
         return self.read()
 
-    def save(self, folder: str | Path = ".") -> Path:
+    def _contents(self) -> Contents:
         raise DataJointError(
             f"{self!r} is no file that can be saved: `load()` gives its value, and `read()` the "
             "bytes that are stored"
@@ -354,6 +375,27 @@ def cached(hash_: UUID) -> bytes | None:
 class StoredFile(StoredObject):
     """A file in a store."""
 
+    @property
+    def prefix(self) -> str:
+        """What comes before the contents in their checksum."""
+        return ""
+
+    def _contents(self) -> Contents:
+        return Contents(self.size, self.prefix, lambda: self._checksum, self._download)
+
+    @property
+    def _checksum(self) -> UUID | None:
+        """The checksum of the prefix and the contents; None when it is not known."""
+        raise NotImplementedError
+
+    def _is_whole(self, contents: bytes) -> bool:
+        return self._checked in (None, uuid_from_buffer(contents, self.prefix))
+
+    @property
+    def _checked(self) -> UUID | None:
+        """The checksum; None too where only the size is to be looked at."""
+        return self._checksum
+
     def _download(self, file: Path) -> None:
         """Copy the object into a file, and check that."""
         with self._explained():
@@ -364,12 +406,11 @@ class StoredFile(StoredObject):
     def _is_in(self, file: Path) -> bool:
         """Tell whether a file has the contents."""
         try:
-            return file.stat().st_size == self.size and self._has_checksum(file)
+            return file.stat().st_size == self.size and (
+                self._checked is None or file_checksum(file, self.prefix) == self._checked
+            )
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return False
-
-    def _has_checksum(self, file: Path) -> bool:
-        raise NotImplementedError
 
 
 class StoredAttachment(StoredFile):
@@ -381,17 +422,16 @@ class StoredAttachment(StoredFile):
     def name(self) -> str:
         return self.tracked.attachment_name or self.hash.hex
 
-    def retrieve(self) -> str:
-        return str(self.save(self.reading.download_path))
+    @property
+    def prefix(self) -> str:
+        return f"{self.name}\0"
 
-    def save(self, folder: str | Path = ".") -> Path:
-        return save(Path(folder), self.name, self._is_in, self._download)
+    @property
+    def _checksum(self) -> UUID:
+        return self.hash
 
-    def _is_whole(self, contents: bytes) -> bool:
-        return uuid_from_buffer(contents, f"{self.name}\0") == self.hash
-
-    def _has_checksum(self, file: Path) -> bool:
-        return checksum(file, f"{self.name}\0") == self.hash
+    def retrieve(self, folder: Folder | None = None) -> str:
+        return _save(self, folder)
 
 
 class StagedFile(StoredFile):
@@ -403,7 +443,16 @@ class StagedFile(StoredFile):
     def name(self) -> str:
         return PurePosixPath(self._relative).name
 
-    def retrieve(self) -> str:
+    @property
+    def _checksum(self) -> UUID | None:
+        return self.contents_hash
+
+    @property
+    def _checked(self) -> UUID | None:
+        limit = config["filepath_checksum_size_limit"]
+        return None if limit is not None and self.size >= limit else self.contents_hash
+
+    def retrieve(self, folder: Folder | None = None) -> str:
         """Bring the file into the stage, unless it is there."""
         file = self._staged
         if self._is_in(file):
@@ -429,17 +478,6 @@ class StagedFile(StoredFile):
                 partial.unlink()
         return str(file)
 
-    def save(self, folder: str | Path = ".") -> Path:
-        return save(Path(folder), self.name, self._is_surely_in, self._download)
-
-    def _is_surely_in(self, file: Path) -> bool:
-        """Tell whether a file of whatever origin has the contents."""
-        return self.contents_hash is not None and (
-            file.is_file()
-            and file.stat().st_size == self.size
-            and checksum(file) == self.contents_hash
-        )
-
     @property
     def _relative(self) -> str:
         return self.tracked.filepath or self.hash.hex
@@ -454,19 +492,6 @@ class StagedFile(StoredFile):
                 f"the store `{self.store}`: such a file is not fetched"
             )
         return Path(os.path.abspath(self._store.stage / path))
-
-    @property
-    def _checked_hash(self) -> UUID | None:
-        """The checksum of the contents; None where only their size is looked at."""
-        limit = config["filepath_checksum_size_limit"]
-        return None if limit is not None and self.size >= limit else self.contents_hash
-
-    def _is_whole(self, contents: bytes) -> bool:
-        return self._checked_hash in (None, uuid_from_buffer(contents))
-
-    def _has_checksum(self, file: Path) -> bool:
-        hash_ = self._checked_hash
-        return hash_ is None or checksum(file) == hash_
 
 
 def _is_same(file: Path, url: str) -> bool:

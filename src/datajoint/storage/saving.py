@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from uuid import UUID
@@ -17,63 +20,142 @@ from ..hash import uuid_from_file
 
 #: A file that changed so recently may change again without its times telling.
 _SETTLED = 2 * 10**9
-_CHUNK = 2**20
 
 
-def save(
-    folder: Path, name: str, is_equal: Callable[[Path], bool], write: Callable[[Path], None]
-) -> Path:
-    """Save a file in a folder, unless it is there.
+@dataclass(frozen=True)
+class Contents:
+    """What is to be saved.
 
-    A file of the same name with other contents stays, and the new one gets a number. It appears
-    under its name when it is complete, also when several threads or processes save files of one
-    name.
+    Attributes
+    ----------
+    size : int
+        In bytes.
+    prefix : str
+        What comes before the contents in their checksum.
+    checksum : callable
+        Computes the checksum; None if it is not known, so that no file is taken to be equal.
+    write : callable
+        Writes the contents into a file.
+    """
+
+    size: int
+    prefix: str
+    checksum: Callable[[], UUID | None]
+    write: Callable[[Path], None]
+
+
+class Folder:
+    """A folder in which files are saved, each under its name, several of them at a time.
+
+    A file that is there with the same contents is taken for the one to be saved; one with other
+    contents stays, and the new one gets a number. Files appear under their names when they are
+    complete, also when others save files of the same name.
+
+    What is there is looked at once for each name: for what is saved later, make another one.
 
     Parameters
     ----------
-    folder : Path
-    name : str
-        Of the file; where it names a folder too, that is left out.
-    is_equal : callable
-        Tells whether a file that exists has the contents.
-    write : callable
-        Writes the contents into a file.
-
-    Returns
-    -------
-    Path
-        The folder with the name.
-
-    Raises
-    ------
-    DataJointError
-        When there is no such folder, it cannot be written, or the name is none of a file.
+    path : str or Path
     """
-    name = _file_name(name)
-    if not folder.is_dir():
-        raise DataJointError(
-            f"Attached files cannot be saved: there is no folder `{folder}` (`download_path`)"
-        )
-    try:
-        for file in _candidates(folder, name):
-            if not os.path.lexists(file):
-                break
-            if is_equal(file):
-                return file
-        return _write(folder, name, is_equal, write)
-    except (OSError, ValueError) as error:  # a name that the system does not take
-        raise DataJointError(
-            f"The attached file `{name}` cannot be saved in the folder `{folder}`: {error}"
-        ) from error
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._names: dict[tuple[str, str], _Namesakes] = {}
+        self._lock = threading.Lock()
+
+    def save(self, name: str, contents: Contents) -> Path:
+        """Save a file, unless it is there.
+
+        Parameters
+        ----------
+        name : str
+            Of the file; where it names a folder too, that is left out.
+        contents : Contents
+
+        Returns
+        -------
+        Path
+            The folder with the name.
+
+        Raises
+        ------
+        DataJointError
+            When there is no such folder, it cannot be written, or the name is none of a file.
+        """
+        name = _file_name(name)
+        if not self.path.is_dir():
+            raise DataJointError(
+                f"Attached files cannot be saved: there is no folder `{self.path}` "
+                "(`download_path`)"
+            )
+        try:
+            namesakes = self._namesakes(name, contents.prefix)
+            return namesakes.find(contents) or self._write(namesakes, contents)
+        except (OSError, ValueError) as error:  # a name that the system does not take
+            raise DataJointError(
+                f"The attached file `{name}` cannot be saved in the folder `{self.path}`: {error}"
+            ) from error
+
+    def _namesakes(self, name: str, prefix: str) -> _Namesakes:
+        with self._lock:
+            if (name, prefix) not in self._names:
+                self._names[name, prefix] = _Namesakes(self.path, name, prefix)
+            return self._names[name, prefix]
+
+    def _write(self, namesakes: _Namesakes, contents: Contents) -> Path:
+        partial = temporary(self.path)
+        try:
+            contents.write(partial)
+            return namesakes.add(partial, contents)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
-def save_contents(folder: Path, name: str, contents: bytes | memoryview) -> Path:
-    """Save an attached file whose contents are in memory; see :func:`save`."""
+class _Namesakes:
+    """The files of a folder that have a name, or that name with a number.
 
-    def write(file: Path) -> None:
-        file.write_bytes(contents)
+    Their checksums are computed when a file of the same size is to be saved, each once.
+    """
 
-    return save(folder, name, lambda file: _holds(file, contents), write)
+    def __init__(self, folder: Path, name: str, prefix: str) -> None:
+        self._prefix = prefix
+        self._lock = threading.RLock()
+        #: By size: files that may be equal, and those of which the checksums are known.
+        self._others: dict[int, list[Path]] = defaultdict(list)
+        self._known: dict[int, dict[UUID, Path]] = defaultdict(dict)
+        self._candidates = _candidates(folder, name)
+        self._free = next(file for file in self._candidates if not self._note(file))
+
+    def find(self, contents: Contents) -> Path | None:
+        """Find a file by its contents; None when there is none."""
+        with self._lock:
+            others, known = self._others.pop(contents.size, ()), self._known[contents.size]
+            for file in others:
+                with suppress(OSError):  # removed meanwhile, or it may not be read
+                    known.setdefault(file_checksum(file, self._prefix), file)
+            hash_ = contents.checksum() if known else None
+            return None if hash_ is None else known.get(hash_)
+
+    def add(self, partial: Path, contents: Contents) -> Path:
+        """Give a file the first name that is free, unless one that came meanwhile is equal."""
+        with self._lock:
+            found = self.find(contents)
+            while found is None:
+                file, self._free = self._free, next(self._candidates)
+                if _renamed(partial, file):
+                    found = file
+                self._note(file)
+                found = found or self.find(contents)
+            return found
+
+    def _note(self, file: Path) -> bool:
+        """Note a file by its size, if there is one of that name."""
+        if not os.path.lexists(file):
+            return False
+        with suppress(OSError):
+            if file.is_file():
+                self._others[file.stat().st_size].append(file)
+        return True
 
 
 def split_attached(stored: bytes) -> tuple[str, memoryview]:
@@ -84,7 +166,7 @@ def split_attached(stored: bytes) -> tuple[str, memoryview]:
     return stored[:end].decode(errors="replace"), memoryview(stored)[end + 1 :]
 
 
-def checksum(file: Path, prefix: str = "") -> UUID:
+def file_checksum(file: Path, prefix: str = "") -> UUID:
     """Hash the contents of a file, after a prefix; a file that has not changed is read once."""
     status = file.stat()
     stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
@@ -118,20 +200,6 @@ def _candidates(folder: Path, name: str) -> Iterator[Path]:
         yield folder / f"{path.stem}_{number:04x}{path.suffix}"
 
 
-def _write(
-    folder: Path, name: str, is_equal: Callable[[Path], bool], write: Callable[[Path], None]
-) -> Path:
-    """Write a temporary file, and give it the first name that is free, or has its contents."""
-    partial = temporary(folder)
-    try:
-        write(partial)
-        return next(
-            file for file in _candidates(folder, name) if _renamed(partial, file) or is_equal(file)
-        )
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _renamed(partial: Path, file: Path) -> bool:
     """Give a file a name, unless there is another of that name."""
     try:
@@ -145,15 +213,3 @@ def _renamed(partial: Path, file: Path) -> bool:
             return False
         os.replace(partial, file)
     return True
-
-
-def _holds(file: Path, contents: bytes | memoryview) -> bool:
-    """Tell whether a file has the contents, reading it as far as it has."""
-    with suppress(OSError):
-        if file.is_file() and file.stat().st_size == len(contents):
-            with file.open("rb") as stream:
-                return all(
-                    stream.read(_CHUNK) == contents[start : start + _CHUNK]
-                    for start in range(0, len(contents), _CHUNK)
-                )
-    return False
