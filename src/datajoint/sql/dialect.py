@@ -109,6 +109,8 @@ class Dialect:
     share_lock, exclusive_lock : str
         What stands after a query to keep its rows from being changed by others until the
         transaction ends: with others who do the same, or alone.
+    free_lock : str
+        As the latter, but rows that others hold are left out.
     keeps_outer_constants : bool
         Whether aggregates know that a constant of a subquery on the right of a left join is NULL
         where there is no match.
@@ -141,6 +143,7 @@ class Dialect:
     keeps_outer_constants: bool = True
     share_lock: str = ""
     exclusive_lock: str = ""
+    free_lock: str = ""
 
     def quote(self, name: str) -> str:
         """Quote an identifier: the only place where names become SQL."""

@@ -199,4 +199,5 @@ DIALECT = Dialect(
     keeps_outer_constants=False,
     share_lock=" LOCK IN SHARE MODE",
     exclusive_lock=" FOR UPDATE",
+    free_lock=" FOR UPDATE SKIP LOCKED",
 )

@@ -141,8 +141,7 @@ def lock_rows(
     columns: Sequence[str],
     key: str,
     values: Sequence[Any],
-    *,
-    shared: bool,
+    lock: str,
 ) -> SQL:
     """Write the query of rows by their keys that keeps them as they are until the transaction ends.
 
@@ -157,11 +156,10 @@ def lock_rows(
         The only attribute of the primary key.
     values : sequence
         Encoded keys.
-    shared : bool
-        Whether others may lock the rows in the same way; without, nobody can refer to them.
+    lock : str
+        That of the dialect: ``share_lock``, ``exclusive_lock`` or ``free_lock``.
     """
     names = ", ".join(map(dialect.quote, columns))
     listed = join(", ", map(Param, values))
-    lock = dialect.share_lock if shared else dialect.exclusive_lock
     where = SQL(f" WHERE {dialect.quote(key)} IN (", listed, ")", lock)
     return SQL(f"SELECT {names} FROM {table}", where)
