@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from .blob import pack, unpack
-from .errors import DataJointError
 from .sql.dialect import Dialect
 from .storage.outgoing import existing_file, outgoing
+from .storage.saving import save_contents, split_attached
 from .types import Adapted, Attachment, AttributeType, External
 
 Coder = Callable[[Any], Any]
@@ -79,7 +79,7 @@ def decoder(
         inner = decoder(type_.inner, dialect, squeeze=squeeze, download_path=download_path)
         return lambda stored: adapted.get(inner(stored) if inner else stored)
     if isinstance(type_, Attachment):
-        return lambda stored: _write_file(bytes(stored), Path(download_path))
+        return lambda stored: _save(bytes(stored), Path(download_path))
     if type_ is not None and type_.is_blob and not isinstance(type_, External):
         return lambda stored: unpack(stored, squeeze=squeeze)
     return dialect.decoder(type_)
@@ -94,23 +94,7 @@ def _read_file(path: Any) -> bytes:
     return file.name.encode() + b"\0" + file.read_bytes()
 
 
-def _write_file(stored: bytes, folder: Path) -> str:
-    """Write an attached file into a folder, unless it is there; say where.
-
-    A file of the same name with other contents stays, and the new one gets a number.
-    """
-    if not folder.is_dir():
-        raise DataJointError(
-            f"Attached files cannot be saved: there is no folder `{folder}` (`download_path`)"
-        )
-    name_bytes, _, contents = stored.partition(b"\0")
-    name = Path(name_bytes.decode()).name  # never outside of the folder
-    file = folder / name
-    number = 0
-    while file.exists():
-        if file.read_bytes() == contents:
-            return str(file)
-        file = folder / f"{Path(name).stem}_{number:04x}{Path(name).suffix}"
-        number += 1
-    file.write_bytes(contents)
-    return str(file)
+def _save(stored: bytes, folder: Path) -> str:
+    """Write an attached file into a folder, unless it is there; say where."""
+    name, contents = split_attached(stored)
+    return str(save_contents(folder, name, contents))

@@ -6,21 +6,20 @@ Values are decoded column by column, and only the columns that need it. Manual 8
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from .codec import decoder
 from .connection import Connection
+from .decoding import Column, Decoder, Options, column_decoder, is_in_store
 from .errors import DataJointError
-from .heading import Attribute, Heading
+from .heading import Heading
 from .sql.algebra import Relation, Slice
 from .sql.select import Writer
 from .sql.text import SQL
+from .storage.transfer import transfers
 from .streaming import Pace
 
 
@@ -43,32 +42,9 @@ class Query(Protocol):
 
 #: The databases take no larger number at once.
 _LARGEST_BATCH = 2**31 - 1
+_PLAIN = Options()
 
 Row = tuple[Any, ...]
-Column = Sequence[Any]
-Decoder = Callable[[Any], Any]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How values are decoded.
-
-    Attributes
-    ----------
-    squeeze : bool
-        Whether arrays lose their dimensions of length 1.
-    download_path : str or Path
-        The folder for attached files.
-    """
-
-    squeeze: bool = False
-    download_path: str | Path = "."
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.download_path, (str, Path)):
-            raise DataJointError(
-                f"`download_path` is the path of a folder, not {self.download_path!r}"
-            )
 
 
 class key:
@@ -167,14 +143,16 @@ def fetch1(query: Query, attrs: Sequence[Any], options: Options) -> Any:
 def iterate(query: Query) -> Iterator[dict[str, Any]]:
     """Iterate over the entities of a query as dicts.
 
-    Blobs are unpacked, and files downloaded, one entity at a time.
+    Blobs are unpacked, and files saved, one entity at a time; those of stores for as many as are
+    read from stores at the same time.
     """
     names = query.heading.names
-    decoders = _decoders(query, names, Options())
-    one_by_one = _is_heavy(query.heading, names)
+    decoders = _decoders(query, names, _PLAIN)
+    size = _portion(query.heading, names)
     for rows in _stream(query, names, None):
-        for part in ([row] for row in rows) if one_by_one else (rows,):
-            yield from _dicts(_decoded_rows(part, decoders), names)
+        step = size or len(rows)
+        for start in range(0, len(rows), step):
+            yield from _dicts(_decoded_rows(rows[start : start + step], decoders), names)
 
 
 def fetch_batches(
@@ -187,6 +165,8 @@ def fetch_batches(
         raise DataJointError(f"fetch_batches: size must be 1 or more, not {size}")
     names = select(query.heading, attrs)
     decoders = _decoders(query, names, options)
+    if size is None and not options.lazy and _is_in_stores(query.heading, names):
+        size = transfers()  # the database does not tell how large the objects are
     return (
         _dicts(_decoded_rows(rows, decoders), names)
         for rows in _stream(query, names, None if size is None else min(int(size), _LARGEST_BATCH))
@@ -202,7 +182,7 @@ def fetch_columns(
         yield len(rows), _decoded_columns(rows, decoders)
 
 
-def fetch_rows(query: Query, names: Sequence[str], options: Options = Options()) -> list[Row]:
+def fetch_rows(query: Query, names: Sequence[str], options: Options = _PLAIN) -> list[Row]:
     """Fetch and decode attributes of a query as a list of tuples."""
     rows = query.connection.rows(_statement(query, names))
     rows = rows if names else [() for _ in rows]
@@ -221,6 +201,17 @@ def _stream(query: Query, names: Sequence[str], size: int | None) -> Iterator[Se
         yield rows if names else [() for _ in rows]
 
 
+def _portion(heading: Heading, names: Sequence[str]) -> int | None:
+    """Choose how many entities are decoded at once; None for as many as there are."""
+    if _is_in_stores(heading, names):
+        return transfers()
+    return 1 if _is_heavy(heading, names) else None
+
+
+def _is_in_stores(heading: Heading, names: Iterable[str]) -> bool:
+    return any(is_in_store(heading[name]) for name in names)
+
+
 def _is_heavy(heading: Heading, names: Iterable[str]) -> bool:
     """Tell whether one entity may be as large as thousands of others."""
     types = (heading[name].attribute_type for name in names)
@@ -237,37 +228,16 @@ def _decoded_rows(rows: Sequence[Row], decoders: Sequence[Decoder | None]) -> li
 
 def _decoded_columns(rows: Sequence[Row], decoders: Sequence[Decoder | None]) -> list[Column]:
     return [
-        column if decode is None else _decoded(column, decode)
+        column if decode is None else decode(column)
         for column, decode in zip(zip(*rows, strict=True), decoders, strict=True)
     ]
 
 
-def _decoded(column: Iterable[Any], decode: Decoder) -> list[Any]:
-    return [None if value is None else decode(value) for value in column]
-
-
 def _decoders(query: Query, names: Iterable[str], options: Options) -> list[Decoder | None]:
-    return [_decoder(query, query.heading[name], options) for name in names]
-
-
-def _decoder(query: Query, attribute: Attribute, options: Options) -> Decoder | None:
-    decode = decoder(
-        attribute.attribute_type,
-        query.connection.dialect,
-        squeeze=options.squeeze,
-        download_path=options.download_path,
-    )
-    if decode is None or attribute.expression is None:
-        return decode
-    return lambda stored: _leniently(decode, stored)
-
-
-def _leniently(decode: Decoder, stored: Any) -> Any:
-    """Decode a computed value; one that is not of the inferred type stays as it is."""
-    try:
-        return decode(stored)
-    except (ArithmeticError, TypeError, ValueError):
-        return stored
+    return [
+        column_decoder(query.connection, query.relation, query.heading[name], options)
+        for name in names
+    ]
 
 
 def select(heading: Heading, attrs: Sequence[Any]) -> list[str]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from .decoding import Column, Options
 from .errors import DataJointError
-from .fetch import Column, Options, Query, fetch_columns, select
+from .fetch import Query, fetch_columns, select
 from .heading import Attribute
 from .types import AttributeType, Decimal, Enum, Float, Integer
 
@@ -81,7 +82,9 @@ def _missing(method: str, package: str) -> DataJointError:
 def _column(pa: Any, attribute: Attribute) -> _Typed | _Inferred:
     """Choose how the column of an attribute is made."""
     type_ = attribute.attribute_type
-    if attribute.expression is None and type_ is not None and type_.category in _TYPES:
+    if type_ is None or attribute.expression is not None or type_.is_blob:
+        return _Inferred(pa, attribute)
+    if type_.category in _TYPES:
         return _Typed(pa, attribute, type_)
     return _Inferred(pa, attribute)
 
@@ -180,6 +183,7 @@ _TYPES: dict[str, tuple[Callable[[Any, Any], Any], Convert | None]] = {
     "uuid": (_text, str),
     "json": (_text, _document),
     "attachment": (_text, str),
+    "external": (_text, str),  # paths of files
 }
 
 

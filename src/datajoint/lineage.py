@@ -6,7 +6,7 @@ table. Manual 8.5.3, 8.11 and 8.13.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
@@ -53,6 +53,28 @@ def lineage(relation: Relation, names: Iterable[str], lookup: Lookup) -> dict[st
 def are_homologous(left: Origins, right: Origins) -> bool:
     """Tell whether two attributes have an origin in common, or one of them matches any."""
     return left is None or right is None or not left.isdisjoint(right)
+
+
+def holders(relation: Relation, name: str) -> Iterator[Origin]:
+    """List the tables from which the values of an attribute are read, each with its attribute.
+
+    There are several where a union has it from both operands, and none where it is computed.
+    """
+    if isinstance(relation, algebra.Stored):
+        yield Origin(TableName(relation.schema, relation.name), name)
+    elif isinstance(relation, (algebra.Join, algebra.Union_)):
+        on = relation.on if isinstance(relation, algebra.Join) else ()
+        for operand in (relation.left, relation.right):
+            if name in _attributes(operand):
+                yield from holders(operand, name)
+                if name in on:
+                    break
+    elif isinstance(relation, (algebra.Projection, algebra.Aggregation)):
+        column = dict(relation.columns)[name]
+        if isinstance(column, str):
+            yield from holders(relation.source, column)
+    elif not isinstance(relation, algebra.Listing):
+        yield from holders(relation.source, name)
 
 
 def _origins(relation: Relation, name: str, lookup: Lookup) -> Origins:

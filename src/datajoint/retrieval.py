@@ -15,6 +15,7 @@ from . import fetch as fetching
 from . import frames
 from .condition import Queryable, Top
 from .connection import Connection
+from .decoding import Options
 from .settings import config
 from .sql.select import Writer
 
@@ -46,6 +47,7 @@ class Fetchable(Queryable):
         as_dict: bool | None = None,
         squeeze: bool = False,
         download_path: str | Path = ".",
+        lazy: bool = False,
     ) -> Any:
         """Fetch the result.
 
@@ -67,6 +69,10 @@ class Fetchable(Queryable):
             Remove singleton dimensions from arrays in blobs.
         download_path : str or Path
             Where attached files are saved.
+        lazy : bool
+            Read nothing from stores, and save no files: values of `blob@store`, `attach`,
+            `attach@store` and `filepath@store` come as handles, whose method ``load()`` gives the
+            value (:class:`datajoint.storage.handles.Handle`).
 
         Returns
         -------
@@ -86,10 +92,16 @@ class Fetchable(Queryable):
             attrs = ()
         if format is None and not attrs and not as_dict:
             format = config["fetch_format"]
-        options = fetching.Options(squeeze, download_path)
+        options = Options(squeeze, download_path, lazy)
         return fetching.fetch(query, attrs, format, as_dict, options)
 
-    def fetch1(self, *attrs: Any, squeeze: bool = False, download_path: str | Path = ".") -> Any:
+    def fetch1(
+        self,
+        *attrs: Any,
+        squeeze: bool = False,
+        download_path: str | Path = ".",
+        lazy: bool = False,
+    ) -> Any:
         """Fetch the only entity of the result.
 
         Parameters
@@ -100,6 +112,10 @@ class Fetchable(Queryable):
             Remove singleton dimensions from arrays in blobs.
         download_path : str or Path
             Where attached files are saved.
+        lazy : bool
+            Read nothing from stores, and save no files: values of `blob@store`, `attach`,
+            `attach@store` and `filepath@store` come as handles, whose method ``load()`` gives the
+            value (:class:`datajoint.storage.handles.Handle`).
 
         Returns
         -------
@@ -114,7 +130,7 @@ class Fetchable(Queryable):
         -----
         Manual 8.3.2.
         """
-        return fetching.fetch1(self, attrs, fetching.Options(squeeze, download_path))
+        return fetching.fetch1(self, attrs, Options(squeeze, download_path, lazy))
 
     def head(self, limit: int = 25, **fetch_kwargs: Any) -> Any:
         """Fetch the first entities by primary key."""
@@ -132,6 +148,7 @@ class Fetchable(Queryable):
         offset: int | None = None,
         squeeze: bool = False,
         download_path: str | Path = ".",
+        lazy: bool = False,
     ) -> list[dict[str, Any]]:
         """Fetch the result as a list of dicts.
 
@@ -139,7 +156,7 @@ class Fetchable(Queryable):
         ----------
         *attrs : str
             The attributes to fetch; ``"KEY"`` stands for those of the primary key. All by default.
-        order_by, limit, offset, squeeze, download_path
+        order_by, limit, offset, squeeze, download_path, lazy
             As in :meth:`fetch`.
 
         Returns
@@ -157,7 +174,7 @@ class Fetchable(Queryable):
         Manual 8.3.1.
         """
         query = self._ordered(order_by, limit, offset)
-        return fetching.fetch_dicts(query, attrs, fetching.Options(squeeze, download_path))
+        return fetching.fetch_dicts(query, attrs, Options(squeeze, download_path, lazy))
 
     def to_arrays(
         self,
@@ -167,6 +184,7 @@ class Fetchable(Queryable):
         offset: int | None = None,
         squeeze: bool = False,
         download_path: str | Path = ".",
+        lazy: bool = False,
     ) -> npt.NDArray[Any] | tuple[npt.NDArray[Any], ...]:
         """Fetch the result as NumPy arrays.
 
@@ -175,7 +193,7 @@ class Fetchable(Queryable):
         *attrs : str
             The attributes to fetch, each into an array of its own; ``"KEY"`` gives the primary keys
             as a structured array. All by default.
-        order_by, limit, offset, squeeze, download_path
+        order_by, limit, offset, squeeze, download_path, lazy
             As in :meth:`fetch`.
 
         Returns
@@ -194,7 +212,7 @@ class Fetchable(Queryable):
         Manual 8.3.1 and 8.3.2.
         """
         query = self._ordered(order_by, limit, offset)
-        options = fetching.Options(squeeze, download_path)
+        options = Options(squeeze, download_path, lazy)
         arrays: npt.NDArray[Any] | tuple[npt.NDArray[Any], ...]
         arrays = fetching.fetch_arrays(query, attrs, options)
         return arrays
@@ -207,6 +225,7 @@ class Fetchable(Queryable):
         offset: int | None = None,
         squeeze: bool = False,
         download_path: str | Path = ".",
+        lazy: bool = False,
     ) -> pd.DataFrame:
         """Fetch the result as a data frame of pandas, indexed by the primary key.
 
@@ -214,7 +233,7 @@ class Fetchable(Queryable):
         ----------
         *attrs : str
             The attributes that become columns. All by default.
-        order_by, limit, offset, squeeze, download_path
+        order_by, limit, offset, squeeze, download_path, lazy
             As in :meth:`fetch`.
 
         Returns
@@ -231,7 +250,7 @@ class Fetchable(Queryable):
         Manual 8.3.5.
         """
         query = self._ordered(order_by, limit, offset)
-        options = fetching.Options(squeeze, download_path)
+        options = Options(squeeze, download_path, lazy)
         frame: pd.DataFrame = fetching.fetch_frame(query, attrs, options)
         return frame
 
@@ -270,7 +289,7 @@ class Fetchable(Queryable):
         Manual 8.3.5.
         """
         query = self._ordered(order_by, limit, offset)
-        options = fetching.Options(squeeze, download_path)
+        options = Options(squeeze, download_path)
         table: pa.Table = frames.to_arrow(query, attrs, options)
         return table
 
@@ -307,7 +326,7 @@ class Fetchable(Queryable):
         Manual 8.3.5.
         """
         query = self._ordered(order_by, limit, offset)
-        options = fetching.Options(squeeze, download_path)
+        options = Options(squeeze, download_path)
         frame: pl.DataFrame = frames.to_polars(query, attrs, options)
         return frame
 
@@ -320,6 +339,7 @@ class Fetchable(Queryable):
         offset: int | None = None,
         squeeze: bool = False,
         download_path: str | Path = ".",
+        lazy: bool = False,
     ) -> Iterator[list[dict[str, Any]]]:
         """Iterate over the result in batches, as lists of dicts, with little memory.
 
@@ -330,7 +350,7 @@ class Fetchable(Queryable):
         size : int, optional
             How many entities are in a batch; the last one may have fewer. By default as many as
             take some megabytes, but not more than some thousands.
-        order_by, limit, offset, squeeze, download_path
+        order_by, limit, offset, squeeze, download_path, lazy
             As in :meth:`fetch`.
 
         Returns
@@ -350,7 +370,7 @@ class Fetchable(Queryable):
         Manual 8.4.
         """
         query = self._ordered(order_by, limit, offset)
-        return fetching.fetch_batches(query, attrs, fetching.Options(squeeze, download_path), size)
+        return fetching.fetch_batches(query, attrs, Options(squeeze, download_path, lazy), size)
 
     def _ordered(
         self: _Self,

@@ -14,7 +14,7 @@ from uuid import UUID
 from .connection import Connection
 from .declare import TableSpec, external_table
 from .sql import algebra
-from .sql.algebra import Condition, Relation
+from .sql.algebra import Condition
 from .sql.select import Writer
 from .sql.statements import insert_rows, lock_rows
 from .storage.objects import Tracked
@@ -25,15 +25,12 @@ _Item = TypeVar("_Item")
 _COLUMNS = ("hash", "size", "attachment_name", "filepath", "contents_hash")
 
 
-def trackers(connection: Connection, relation: Relation, store: str) -> list[TableSpec]:
-    """Find the tracking tables that values of a relation may refer to.
-
-    There is one for each schema of the relation that uses the store. Where there are several, the
-    same hash is that of the same contents.
-    """
-    schemas = dict.fromkeys(table.schema for table in algebra.stored(relation))
-    names = (external_table(schema, store) for schema in schemas)
-    return [connection.table(name) for name in names if connection.is_declared(name)]
+def trackers(connection: Connection, schemas: Iterable[str], store: str) -> Iterator[TableSpec]:
+    """Find the tracking tables that schemas have for a store."""
+    for schema in dict.fromkeys(schemas):
+        name = external_table(schema, store)
+        if connection.is_declared(name):
+            yield connection.table(name)
 
 
 def look_up(

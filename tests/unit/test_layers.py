@@ -29,6 +29,8 @@ LAYERS = [
     "storage.paths",
     "storage.objects",
     "storage.outgoing",
+    "storage.saving",
+    "storage.handles",
     # sql
     "sql",
     "sql.text",
@@ -87,6 +89,7 @@ LAYERS = [
     "connection",
     "tracking",
     # query
+    "decoding",
     "fetch",
     "frames",
     "retrieval",
