@@ -107,14 +107,8 @@ class Garbage:
     @property
     def objects(self) -> Amount:
         """What is, or was, removed from the stores."""
-        amounts = (
-            share.unused
-            + share.orphans
-            + share.leftovers
-            + (share.files if self.filepaths else _NOTHING)
-            for share in self.shares
-        )
-        return sum(amounts, _NOTHING)
+        kinds = ["unused", "orphans", "leftovers", *["files"] * self.filepaths]
+        return sum((getattr(share, kind) for share in self.shares for kind in kinds), _NOTHING)
 
     @property
     def errors(self) -> tuple[tuple[str, Exception], ...]:

@@ -114,6 +114,7 @@ LAYERS = [
     "altering",
     "table",
     "jobs",
+    "verification",
     "external",
     "autopopulate",
     "user_tables",
