@@ -16,10 +16,10 @@ from .connection import Connection
 from .decoding import Column, Decoder, Options, column_decoder, is_in_store
 from .errors import DataJointError
 from .heading import Heading
+from .settings import config
 from .sql.algebra import Relation, Slice
 from .sql.select import Writer
 from .sql.text import SQL
-from .storage.transfer import transfers
 from .streaming import Pace
 
 
@@ -166,7 +166,7 @@ def fetch_batches(
     names = select(query.heading, attrs)
     decoders = _decoders(query, names, options)
     if size is None and not options.lazy and _is_in_stores(query.heading, names):
-        size = transfers()  # the database does not tell how large the objects are
+        size = _together()  # the database does not tell how large the objects are
     return (
         _dicts(_decoded_rows(rows, decoders), names)
         for rows in _stream(query, names, None if size is None else min(int(size), _LARGEST_BATCH))
@@ -204,8 +204,13 @@ def _stream(query: Query, names: Sequence[str], size: int | None) -> Iterator[Se
 def _portion(heading: Heading, names: Sequence[str]) -> int | None:
     """Choose how many entities are decoded at once; None for as many as there are."""
     if _is_in_stores(heading, names):
-        return transfers()
+        return _together()
     return 1 if _is_heavy(heading, names) else None
+
+
+def _together() -> int:
+    """Tell how many objects are read from stores at the same time."""
+    return int(config["external.transfers"])
 
 
 def _is_in_stores(heading: Heading, names: Iterable[str]) -> bool:

@@ -54,20 +54,39 @@ _PARTLY_SECRET_NAME = re.compile(r"access_key", re.IGNORECASE)
 
 def masked(name: str, value: Any) -> Any:
     """Copy a value with what is secret in it replaced, at any depth, judging by the names."""
-    secret = (name in SETTINGS and SETTINGS[name].secret) or _SECRET_NAME.search(name)
     if isinstance(value, Mapping):
-        return {key: masked(name if secret else str(key), item) for key, item in value.items()}
+        return {key: masked(_under(name, key), item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [masked(name, item) for item in value]
     if value is None:
         return None
-    if secret:
+    if _is_secret(name):
         return "***"
     if not isinstance(value, str):
         return value
     if _PARTLY_SECRET_NAME.search(name):
         return f"{value[:4]}***" if len(value) > 8 else "***"
     return without_password(value)
+
+
+def secret_texts(value: Any, name: str = "") -> list[str]:
+    """List the texts in a value that are secret, at any depth, judging by the names."""
+    if isinstance(value, Mapping):
+        return [
+            text for key, item in value.items() for text in secret_texts(item, _under(name, key))
+        ]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in secret_texts(item, name)]
+    return [value] if isinstance(value, str) and value and _is_secret(name) else []
+
+
+def _is_secret(name: str) -> bool:
+    return (name in SETTINGS and SETTINGS[name].secret) or bool(_SECRET_NAME.search(name))
+
+
+def _under(name: str, key: Any) -> str:
+    """Name what stands in a dict: all that is in a secret is secret."""
+    return name if _is_secret(name) else str(key)
 
 
 # --- what there is to configure ---------------------------------------------------------------
@@ -137,6 +156,12 @@ def _count(value: Any) -> int:
     return number
 
 
+def _positive(value: Any) -> int:
+    if (number := _count(value)) < 1:
+        raise ValueError("not positive")
+    return number
+
+
 def _port(value: Any) -> int:
     if not 0 < (number := _count(value)) < 65536:
         raise ValueError("out of range")
@@ -177,6 +202,7 @@ FOLDER = Kind("the path of a folder", lambda value: _text(os.fspath(value)))
 FILE = Kind("the path of a file", _filename)
 FLAG = Kind("True or False", _flag)
 COUNT = Kind("a whole number, 0 or more", _count, int)
+POSITIVE = Kind("a whole number, 1 or more", _positive, int)
 PORT = Kind("a whole number from 1 to 65535", _port, int)
 SECONDS = Kind("a number of seconds, 0 or more", _seconds, float)
 DICT = Kind("a dict", _dict)
@@ -271,10 +297,14 @@ _TABLE = (
             doc="External stores: a dict of options for each name."),
     Setting("cache", _ABSENT, FOLDER.optional(),
             doc="Folder that caches objects of external stores."),
+    Setting("cache_limit", None, COUNT.optional(),
+            doc="Size in bytes that the cache may have. None: no limit."),
     Setting("query_cache", _ABSENT, FOLDER.optional(),
             doc="Folder that keeps query results, once Connection.set_query_cache is called."),
     Setting("plugin", _ABSENT, DICT,
             doc="Plugins: a dict of options for each name."),
+    Setting("external.transfers", 16, POSITIVE,
+            doc="Objects that are sent to or fetched from a store at the same time."),
     Setting("external.aws_access_key_id", _ABSENT, TEXT.optional(), env="DJ_AWS_ACCESS_KEY_ID",
             doc="Access key of S3 stores."),
     Setting("external.aws_secret_access_key", _ABSENT, TEXT.optional(),

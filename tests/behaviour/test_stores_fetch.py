@@ -66,15 +66,19 @@ def insert(table: Any, **row: Any) -> None:
     connection.insert(insert_rows(dialect, name, list(row), [], [], "insert"), [stored])
 
 
-@pytest.fixture(params=["file"])
+#: Runs a test on stores of other protocols too.
+EACH_STORE = pytest.mark.parametrize("stores", ["file", "memory"], indirect=True)
+
+
+@pytest.fixture
 def stores(request: pytest.FixtureRequest, tmp_path: Path, schema_name: str) -> dict[str, Any]:
-    """A store `raw`, of each protocol, with a stage."""
+    """A store `raw` with a stage."""
     (tmp_path / "raw").mkdir()
     (tmp_path / "stage").mkdir()
-    location = str(tmp_path / "raw") if request.param == "file" else f"/{schema_name}"
+    protocol = getattr(request, "param", "file")
     entry = {
-        "protocol": request.param,
-        "location": location,
+        "protocol": protocol,
+        "location": str(tmp_path / "raw") if protocol == "file" else f"/{schema_name}",
         "stage": str(tmp_path / "stage"),
     }
     dj.config["stores"] = {"raw": entry}
@@ -179,6 +183,7 @@ class TestValues:
         assert sorted(file.name for file in folder.iterdir()) == ["note.txt", "paper.pdf"]
         assert [file.name for file in (tmp_path / "stage/day 1").iterdir()] == ["image.tif"]
 
+    @EACH_STORE
     def test_iteration(self, scans, tmp_path):
         rows = list(scans & dj.Top(None, "n"))
         assert [row["note"] for row in rows] == ["note.txt", "note.txt", None]
@@ -236,6 +241,34 @@ class TestValues:
         assert handle.load() == "hello"
         assert (folder / "a.txt").exists()
         assert (Adapted & {"n": 0}).fetch1("total", lazy=True).load() == 6
+
+    @EACH_STORE
+    def test_what_was_inserted(self, scans, tmp_path, folder):
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in" / "b.txt").write_bytes(b"note")
+        (tmp_path / "stage" / "c.tif").write_bytes(b"image")
+        scans.insert1(
+            {
+                "n": 3,
+                "movie": {"a": [1, 2]},
+                "note": tmp_path / "in" / "b.txt",
+                "image": tmp_path / "stage" / "c.tif",
+                "paper": tmp_path / "in" / "b.txt",
+            }
+        )
+        (tmp_path / "stage" / "c.tif").unlink()
+        expected = {
+            "n": 3,
+            "movie": {"a": [1, 2]},
+            "note": str(folder / "b.txt"),
+            "image": str(tmp_path / "stage" / "c.tif"),
+            "paper": str(folder / "b.txt"),
+        }
+        assert (scans & {"n": 3}).fetch1(download_path=folder) == expected
+        assert Path(expected["image"]).read_bytes() == b"image"
+        assert [file.read_bytes() for file in folder.iterdir()] == [b"note"]
+        handles = (scans & {"n": 3}).fetch1("note", "paper", lazy=True)
+        assert handles[0] == handles[1]  # the same file, in the store and in the table
 
     def test_blobs_of_earlier_versions(self, stores, schema):
         """Those of 0.11 have other names, and hashes that are not those of the contents."""
@@ -405,6 +438,7 @@ class TestHandles:
             assert "=attach@raw" in text
             assert "attach@raw" in (scans & {"n": 0})._repr_html_()
 
+    @EACH_STORE
     def test_what_they_tell(self, scans, stores):
         row = (scans & {"n": 0}).fetch1(lazy=True)
         movie, note, image, paper = (row[name] for name in ("movie", "note", "image", "paper"))
@@ -446,6 +480,7 @@ class TestHandles:
         ]
         assert repr(movie) == f"<blob@raw {movie.name}, {len(packed)} bytes>"
 
+    @EACH_STORE
     def test_reading(self, scans, folder):
         row = (scans & {"n": 0}).fetch1(lazy=True)
         assert row["movie"].read() == pack(np.arange(6.0).reshape(1, 2, 3))
@@ -525,6 +560,7 @@ def damage(scans: Any, name: str, contents: bytes | None) -> str:
 
 
 class TestFaults:
+    @EACH_STORE
     @pytest.mark.parametrize("name", ["movie", "note", "image"])
     def test_missing_object(self, scans, name, folder):
         url = damage(scans, name, None)
@@ -544,6 +580,7 @@ class TestFaults:
             )
         assert list(folder.iterdir()) == []
 
+    @EACH_STORE
     @pytest.mark.parametrize("name", ["movie", "note", "image"])
     @pytest.mark.parametrize("contents", ["same size", "truncated", "empty"])
     def test_damaged_object(self, scans, name, contents, folder, tmp_path):
@@ -570,9 +607,14 @@ class TestFaults:
             scans.fetch("image")
 
     def test_names_that_lead_elsewhere(self, scans, tmp_path, folder):
-        insert(scans, n=5, note=("../../out.txt", b"a"))
-        assert (scans & {"n": 5}).fetch1("note", download_path=folder) == str(folder / "out.txt")
+        insert(scans, n=4, paper=b"../../out.txt\0a")
+        assert (scans & {"n": 4}).fetch1("paper", download_path=folder) == str(folder / "out.txt")
         tracker = scans.connection.table(external_table(scans.database, "raw"))
+        hash_ = md5(b"../../out.txt\0b")
+        note(scans.connection, tracker, [Tracked(hash_, 1, "../../out.txt")])
+        insert(scans, n=5, note=hash_)
+        with pytest.raises(DataJointError, match=r"out\.txt' does not name an object"):
+            (scans & {"n": 5}).fetch1("note", download_path=folder)
         for n, path in enumerate(("../out.tif", "/out.tif", "a/../../out.tif"), 6):
             note(scans.connection, tracker, [Tracked(md5(path.encode()), 1, None, path)])
             insert(scans, n=n, image=md5(path.encode()))
@@ -584,6 +626,7 @@ class TestFaults:
 
 
 class TestAttachedFiles:
+    @EACH_STORE
     def test_files_of_one_name(self, scans, folder):
         for n in range(16):
             insert(scans, n=100 + n, note=("a.tar.gz", b"%d" % n), paper=b"p.txt\0%d" % n)
@@ -611,6 +654,7 @@ class TestAttachedFiles:
 
 
 class TestStagedFiles:
+    @EACH_STORE
     def test_what_is_there_is_kept(self, scans, tmp_path):
         path = Path((scans & {"n": 0}).fetch1("image"))
         before = path.stat()
@@ -654,8 +698,6 @@ class TestStagedFiles:
         assert (folder / "b_0000.tif").read_bytes() == b"pixels"
 
     def test_the_store_is_the_stage(self, scans, stores, tmp_path):
-        if stores["protocol"] != "file":
-            pytest.skip("only files are where they are stored")
         dj.config["stores"] = {"raw": {**stores, "stage": stores["location"]}}
         path = tmp_path / "raw" / "day 1" / "image.tif"
         before = path.stat()

@@ -49,6 +49,8 @@ DEFAULTS = {
     "add_hidden_timestamp": False,
     "filepath_checksum_size_limit": None,
     "filepath_checksum_size_limit_insert": None,
+    "cache_limit": None,
+    "external.transfers": 16,
 }
 
 INCUMBENT_FILE = {

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from ..errors import DataJointError
 
 Metadata = Mapping[str, str]
-_NONE: Metadata = MappingProxyType({})
+NO_METADATA: Metadata = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class StoreSettings:
     location: str
     subfolding: tuple[int, ...] = (2, 2)
     stage: Path | None = None
-    options: Mapping[str, Any] = field(default=_NONE, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def put(self, path: str, data: bytes, metadata: Metadata = _NONE) -> None:
+    def put(self, path: str, data: bytes, metadata: Metadata = NO_METADATA) -> None:
         """Write an object, in place of another if there is one.
 
         Parameters
@@ -133,7 +133,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def put_file(self, path: str, file: Path, metadata: Metadata = _NONE) -> None:
+    def put_file(self, path: str, file: Path, metadata: Metadata = NO_METADATA) -> None:
         """Write an object with the contents of a file, which need not fit into memory."""
 
     @abstractmethod

@@ -23,7 +23,7 @@ from ..hash import uuid_from_buffer
 from ..settings import config
 from ..types import Adapted, AttributeType, External
 from .base import Store
-from .cache import get_cache
+from .cache import configured_cache
 from .objects import Tracked
 from .registry import get_store
 from .saving import checksum, save, save_contents, split_attached, temporary
@@ -326,7 +326,7 @@ class StoredBlob(StoredObject):
     def download(self) -> bytes:
         """Read the blob from its store, and keep it in the cache."""
         contents = super().read()
-        cache = get_cache()
+        cache = configured_cache()
         if cache is not None and self.tracked.filepath is None:
             cache.put(self.hash, contents)
         return contents
@@ -346,10 +346,9 @@ class StoredBlob(StoredObject):
 
 
 def cached(hash_: UUID) -> bytes | None:
-    """Read a blob from the cache; None when it does not have it, whole."""
-    cache = get_cache()
-    contents = None if cache is None else cache.get(hash_)
-    return contents if contents is not None and uuid_from_buffer(contents) == hash_ else None
+    """Read a blob from the cache; None when it does not have it."""
+    cache = configured_cache()
+    return None if cache is None else cache.get(hash_)
 
 
 class StoredFile(StoredObject):

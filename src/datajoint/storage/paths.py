@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from uuid import UUID
 
+from ..errors import DataJointError
+
 #: What a writer that was killed may have left beside an object, in the endings of 0.14 and ours.
 _TEMPORARY = re.compile(r".+\.(saving|copying|[0-9a-f]{8}\.part)")
 _OBJECT = re.compile(r"(?P<hash>[0-9a-f]{32})(\.(?P<name>.+))?", re.DOTALL)
@@ -58,6 +60,22 @@ def hash_of(path: str, schema: str, subfolding: Sequence[int]) -> UUID | None:
 def is_temporary(path: str) -> bool:
     """Tell whether an object was left by a writer that did not come to its end."""
     return _TEMPORARY.fullmatch(PurePosixPath(path).name) is not None
+
+
+def check_path(path: str, store: str) -> str:
+    """Return the path of an object, which must stay below the location of its store.
+
+    Raises
+    ------
+    DataJointError
+        When it is absolute, leads out of the location, or has an empty part.
+    """
+    if not path or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        raise DataJointError(
+            f"Store `{store}`: {path!r} does not name an object; paths are relative to the "
+            "location of the store, with slashes and without `..`"
+        )
+    return path
 
 
 def key_prefix(location: str) -> str:
