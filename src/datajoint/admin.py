@@ -59,7 +59,7 @@ def set_password(
     if update_config or (
         update_config is None and user_choice("Update local setting?", default="no") == "yes"
     ):
-        config.save_local(verbose=True)
+        config.save_local(verbose=True, secrets=True)
 
 
 def sessions(connection: Connection | None = None) -> QueryExpression:

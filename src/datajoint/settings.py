@@ -10,7 +10,6 @@ import json
 import math
 import operator
 import os
-import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -22,7 +21,14 @@ from typing import Any, ClassVar
 
 from .errors import DataJointError
 from .logging import announce, logger
-from .url import ALIASES, BACKENDS, URL_FORMS, choose_backend, parse_url, without_password
+from .secrecy import OMITTED, masked, without_secrets
+from .url import (
+    ALIASES,
+    BACKENDS,
+    URL_FORMS,
+    choose_backend,
+    parse_url,
+)
 
 __all__ = [
     "GLOBALCONFIG",
@@ -41,52 +47,6 @@ LOCALCONFIG = "dj_local_conf.json"
 GLOBALCONFIG = ".datajoint_config.json"
 
 _ABSENT: Any = object()  # the value of a known setting that is not set, and of a deleted one
-
-
-# --- secrets ----------------------------------------------------------------------------------
-
-_SECRET_NAME = re.compile(
-    r"passw|passphrase|pwd|secret|token|credential|(api|private)[-_ ]?key|auth(?!or(?!i[sz]))",
-    re.IGNORECASE,
-)
-_PARTLY_SECRET_NAME = re.compile(r"access_key", re.IGNORECASE)
-
-
-def masked(name: str, value: Any) -> Any:
-    """Copy a value with what is secret in it replaced, at any depth, judging by the names."""
-    if isinstance(value, Mapping):
-        return {key: masked(_under(name, key), item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [masked(name, item) for item in value]
-    if value is None:
-        return None
-    if _is_secret(name):
-        return "***"
-    if not isinstance(value, str):
-        return value
-    if _PARTLY_SECRET_NAME.search(name):
-        return f"{value[:4]}***" if len(value) > 8 else "***"
-    return without_password(value)
-
-
-def secret_texts(value: Any, name: str = "") -> list[str]:
-    """List the texts in a value that are secret, at any depth, judging by the names."""
-    if isinstance(value, Mapping):
-        return [
-            text for key, item in value.items() for text in secret_texts(item, _under(name, key))
-        ]
-    if isinstance(value, list | tuple):
-        return [text for item in value for text in secret_texts(item, name)]
-    return [value] if isinstance(value, str) and value and _is_secret(name) else []
-
-
-def _is_secret(name: str) -> bool:
-    return (name in SETTINGS and SETTINGS[name].secret) or bool(_SECRET_NAME.search(name))
-
-
-def _under(name: str, key: Any) -> str:
-    """Name what stands in a dict: all that is in a secret is secret."""
-    return name if _is_secret(name) else str(key)
 
 
 # --- what there is to configure ---------------------------------------------------------------
@@ -625,8 +585,13 @@ class Config(_Attributes):
         """
         self._put(_read_file(filename))
 
-    def save(self, filename: str | os.PathLike[str], verbose: bool = False) -> None:
-        """Save all current settings, passwords included, in a file only its owner can read.
+    def save(
+        self, filename: str | os.PathLike[str], verbose: bool = False, secrets: bool = False
+    ) -> None:
+        """Save all current settings in a file only its owner can read.
+
+        Passwords and other secrets, also those of stores and in URLs, are left out, and a line of
+        the log says so.
 
         Parameters
         ----------
@@ -634,6 +599,8 @@ class Config(_Attributes):
             The file; replaced if it exists.
         verbose : bool
             Whether to log where the settings went.
+        secrets : bool
+            Whether to save the secrets too.
 
         Raises
         ------
@@ -649,17 +616,28 @@ class Config(_Attributes):
                 raise DataJointError(
                     f"Setting {key!r} cannot be saved as JSON: {error}. Remove or convert it."
                 ) from error
+        left_out: list[str] = []
+        if not secrets:
+            public = {key: without_secrets(value, key, key) for key, value in settings.items()}
+            settings = {key: part for key, (part, _) in public.items() if part is not OMITTED}
+            left_out = [name for _, missing in public.values() for name in missing]
         _write_file(path, json.dumps(settings, indent=4, default=os.fspath) + "\n")
         if verbose:
             announce(f"Saved settings in {path}", self["loglevel"])
+        if left_out:
+            announce(
+                f"Not saved in {path}, being secret: {', '.join(left_out)}. A missing password is "
+                "asked for, or taken from DJ_PASS; secrets=True saves all.",
+                self["loglevel"],
+            )
 
-    def save_local(self, verbose: bool = False) -> None:
-        """Save all current settings for programs started in this directory."""
-        self.save(LOCALCONFIG, verbose)
+    def save_local(self, verbose: bool = False, secrets: bool = False) -> None:
+        """Save all current settings for programs started in this directory; see :meth:`save`."""
+        self.save(LOCALCONFIG, verbose, secrets)
 
-    def save_global(self, verbose: bool = False) -> None:
-        """Save all current settings for all programs of this user."""
-        self.save(os.path.join("~", GLOBALCONFIG), verbose)
+    def save_global(self, verbose: bool = False, secrets: bool = False) -> None:
+        """Save all current settings for all programs of this user; see :meth:`save`."""
+        self.save(os.path.join("~", GLOBALCONFIG), verbose, secrets)
 
     def reset(self) -> None:
         """Forget everything; the next access loads again."""

@@ -15,6 +15,7 @@ URL_FORMS = (
     "sqlite:///relative.db, sqlite:////absolute/path.db, "
     "mysql://user:password@host:3306/ or postgresql://user:password@host:5432/dbname"
 )
+_URL_PASSWORD = re.compile(r"(?<=://)(?P<user>[^:/@\s]*):.*(?=@)", re.DOTALL)
 _PASSWORD = re.compile(r"((?:^|/)[^:/@\s]*:)(?!//).*@", re.DOTALL)
 
 
@@ -160,6 +161,11 @@ _GIVEN = (
 def without_password(text: str) -> str:
     """Hide the password in a URL."""
     return _PASSWORD.sub(r"\1***@", text)
+
+
+def drop_password(text: str) -> str:
+    """Leave the password out of a URL, with the colon; any other text stays as it is."""
+    return _URL_PASSWORD.sub(r"\g<user>", text)
 
 
 def with_password(url: str, password: str) -> str:

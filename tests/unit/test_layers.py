@@ -18,6 +18,7 @@ LAYERS = [
     "utils",
     "hash",
     "url",
+    "secrecy",
     # values
     "settings",
     "types",

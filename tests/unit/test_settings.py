@@ -13,6 +13,7 @@ import pytest
 
 from datajoint import settings
 from datajoint.errors import DataJointError
+from datajoint.secrecy import is_secret
 from datajoint.settings import (
     GLOBALCONFIG,
     LOCALCONFIG,
@@ -656,7 +657,7 @@ class TestSaving:
     def test_roundtrip(self, config):
         config.update({"database.password": "haha", "stores": {"a": {"subfolding": (2, 2)}}})
         config.update({"custom": {"folder": Path("x"), "ä": [1, None]}, "cache": Path("c")})
-        config.save("saved.json")
+        config.save("saved.json", secrets=True)
         assert json.loads(Path("saved.json").read_text()) == {
             **DEFAULTS,
             "database.password": "haha",
@@ -716,6 +717,45 @@ class TestSaving:
         with pytest.raises(DataJointError, match="Setting 'custom' cannot be saved as JSON"):
             config.save("saved.json")
         assert os.listdir() == []
+
+    def test_secrets_are_left_out(self, config, caplog):
+        config["loglevel"] = "INFO"
+        config.update({"database.password": "haha", "database.url": "mysql://u:h@ha@h:3306/"})
+        config["external.aws_secret_access_key"] = "haha"
+        config["stores"] = {
+            "a": {"access_key": "1234567", "secret_key": "haha", "proxy_server": "http://u:haha@p"},
+            "b": {"protocol": "gcs", "token": {"client": "haha"}, "hosts": ["sftp://u:haha@h", 5]},
+        }
+        config["mine"] = {"tokens": 5, "password": "", "text": "a:b@c"}
+        before = dict(config)
+        config.save("saved.json")
+        saved = json.loads(Path("saved.json").read_text())
+        assert "haha" not in str(saved)
+        assert saved == {
+            **{name: default for name, default in DEFAULTS.items() if name != "database.password"},
+            "database.url": "mysql://u@h:3306/",
+            "stores": {
+                "a": {"access_key": "1234567", "proxy_server": "http://u@p"},
+                "b": {"protocol": "gcs", "hosts": ["sftp://u@h", 5]},
+            },
+            "mine": {"tokens": 5, "password": "", "text": "a:b@c"},
+        }
+        assert [record.getMessage() for record in caplog.records] == [
+            f"Not saved in {Path('saved.json').resolve()}, being secret: database.url, "
+            "database.password, stores.a.secret_key, stores.a.proxy_server, stores.b.token, "
+            "stores.b.hosts, external.aws_secret_access_key. A missing password is asked for, or "
+            "taken from DJ_PASS; secrets=True saves all."
+        ]
+        assert dict(config) == before
+        Config().load("saved.json")
+
+    @pytest.mark.parametrize("method", ["save_local", "save_global"])
+    def test_secrets_are_saved_when_asked_for(self, config, method, caplog):
+        config["database.password"] = "haha"
+        getattr(config, method)(secrets=True)
+        file = Path(LOCALCONFIG) if method == "save_local" else home_file()
+        assert json.loads(file.read_text())["database.password"] == "haha"
+        assert not caplog.records
 
     def test_verbose(self, config, caplog):
         config["loglevel"] = "INFO"
@@ -788,6 +828,10 @@ class TestShowing:
             "id": "***",
             "value": ["***"],
         }
+
+    def test_secret_settings_are_known_by_their_names(self):
+        named = {name for name in settings.SETTINGS if is_secret(name)}
+        assert named == {name for name, setting in settings.SETTINGS.items() if setting.secret}
 
     @pytest.mark.parametrize("name", ["author", "authors", "authority", "key", "keys", "publicKey"])
     def test_names_of_no_secrets(self, name):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..errors import DataJointError, MissingExternalFile
-from ..settings import secret_texts
+from ..secrecy import secret_texts
 from ..utils import did_you_mean
 from .base import NO_METADATA, Metadata, ObjectInfo, Store, StoreSettings
 from .files import replacing
