@@ -162,7 +162,9 @@ def _remove(
             with connection.atomic():
                 # Before the objects, since the foreign keys are checked once more by it.
                 _delete_rows(connection, tracker, free)
-                reasons = {} if store is None else store.delete(paths.values())
+                reasons: Mapping[str, Exception] = {}
+                if store is not None:
+                    reasons = store.delete(paths.values())
                 if reasons:
                     raise _NotRemoved(reasons)
         except _NotRemoved as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from .collecting import BATCH, check_outside, remove
+from .collecting import BATCH, Failure, check_outside, remove
 from .connection import Connection
 from .declare import TableName, external_table
 from .errors import DataJointError, IntegrityError
@@ -23,8 +23,10 @@ from .placing import Placer
 from .settings import config
 from .sql import algebra
 from .storage.base import Store
+from .storage.handles import Reading, StagedFile, StoredObject, stored_object
 from .storage.objects import Tracked
 from .storage.outgoing import Outgoing, outgoing
+from .storage.paths import object_path
 from .storage.registry import get_store
 from .trackers import declare_tracker
 from .tracking import look_up, references, unreferenced
@@ -166,7 +168,7 @@ class ExternalTable(ServiceTable):
         check_outside(self.connection, f"delete from {self.name}")
         store = self.store if delete_external_files else None
         hashes = self.unused().fetch("hash", limit=limit).tolist()
-        failures = []
+        failures: list[Failure] = []
         with _progress(len(hashes), self.store_name, display_progress) as bar:
             for part in _parts(hashes):
                 removal = remove(self.connection, self.spec, part, store, files=True)
@@ -246,6 +248,52 @@ class ExternalTable(ServiceTable):
         """Store a serialized blob, to which nothing refers yet; its hash is returned."""
         tracked = Tracked(uuid_from_buffer(blob), len(blob))
         return self._place(Outgoing(self._type("blob"), tracked, blob))
+
+    def get(self, uuid: UUID | None) -> bytes | None:
+        """Read the stored bytes of an object, and check them; None for no hash.
+
+        Raises
+        ------
+        MissingExternalFile
+            When the store does not have the object.
+        DataJointError
+            When there is no such row, or the object is damaged.
+        """
+        return None if uuid is None else self._handle(uuid).read()
+
+    def get_attachment_name(self, uuid: UUID) -> str | None:
+        """Return the name of an attached file."""
+        return self._tracked(uuid).attachment_name
+
+    def download_attachment(
+        self, uuid: UUID, attachment_name: str, download_path: str | Path
+    ) -> None:
+        """Write an attached file to a path, in place of another file there."""
+        path = object_path(self.name.schema, uuid, self.store.settings.subfolding, attachment_name)
+        self.store.get_file(path, Path(download_path))
+
+    def download_filepath(
+        self, filepath_hash: UUID | None
+    ) -> tuple[str, UUID | None] | tuple[None, None]:
+        """Bring a file into the stage, unless it is there.
+
+        Returns
+        -------
+        tuple
+            Its path in the stage, and the hash of its contents, if that is known.
+        """
+        if filepath_hash is None:
+            return None, None
+        handle = self._handle(filepath_hash)
+        if not isinstance(handle, StagedFile):
+            raise DataJointError(f"{self.name} has no file with the hash {filepath_hash}")
+        return handle.retrieve(), handle.contents_hash
+
+    def _handle(self, hash_: UUID) -> StoredObject:
+        tracked = self._tracked(hash_)
+        attached = "attach" if tracked.attachment_name is not None else "blob"
+        type_ = self._type("filepath" if tracked.is_file else attached)
+        return stored_object(self.name.schema, tracked, Reading(type_, origin=str(self.name)))
 
     def upload_attachment(self, local_path: str | Path) -> UUID:
         """Store a file under its name; its hash is returned."""
