@@ -64,8 +64,9 @@ class Worker:
             try:
                 action()
                 self.counts[action.__name__] += 1
-            except ConflictError:
+            except ConflictError as error:
                 self.counts[f"{action.__name__}: conflicts"] += 1
+                if os.environ.get('SHOW') and action.__name__ in ("insert","update","collect","clean","fetch"): self.counts[f"{action.__name__}: {error} | {traceback.format_tb(error.__traceback__)[-6:-3]}"] += 1
 
     def row(self) -> dict[str, Any]:
         self.inserted += 1
@@ -107,9 +108,14 @@ class Worker:
                     raise
 
     def delete(self) -> None:
-        """Delete all that refers to some contents, so that they are in use no more."""
-        contents = self.random.sample(CONTENTS, 4)
-        (self.table & [{"content": content} for content in contents]).delete()
+        """Delete most entities, one by one, so that contents are in use no more."""
+        for key in self.table.fetch("KEY"):
+            if self.random.random() < 0.7:
+                try:
+                    (self.table & key).delete()
+                    self.counts["entities deleted"] += 1
+                except ConflictError:
+                    self.counts["delete: conflicts"] += 1
 
     def fetch(self) -> None:
         """Fetch an entity; it may be deleted or changed between its row and its object."""
