@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -45,6 +45,10 @@ class LocalStore(Store):
             file.write(data)
 
     def put_file(self, path: str, file: Path, metadata: Metadata = NO_METADATA) -> None:
+        """Copy a file, unless it is the object itself: one in a stage that is the location."""
+        with suppress(OSError):
+            if self._place(path).samefile(file):
+                return
         with file.open("rb") as source, self._writing(path) as target:
             size = os.fstat(source.fileno()).st_size
             shutil.copyfileobj(source, target, 1 << 20)
