@@ -64,9 +64,8 @@ class Worker:
             try:
                 action()
                 self.counts[action.__name__] += 1
-            except ConflictError as error:
+            except ConflictError:
                 self.counts[f"{action.__name__}: conflicts"] += 1
-                if os.environ.get('SHOW') and action.__name__ in ("insert","update","collect","clean","fetch"): self.counts[f"{action.__name__}: {error} | {traceback.format_tb(error.__traceback__)[-6:-3]}"] += 1
 
     def row(self) -> dict[str, Any]:
         self.inserted += 1

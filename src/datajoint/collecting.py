@@ -21,7 +21,7 @@ from .declare import TableSpec, external_table
 from .errors import ConflictError, DataJointError, IntegrityError
 from .sql import algebra
 from .sql.select import Writer
-from .sql.statements import delete
+from .sql.statements import delete_keys
 from .storage.base import ObjectInfo, Store
 from .storage.objects import Tracked
 from .storage.paths import hash_of, is_temporary
@@ -212,14 +212,13 @@ def _in_other_schemas(
 
 
 def _delete_rows(connection: Connection, tracker: TableSpec, hashes: Collection[UUID]) -> None:
-    if not hashes:
-        return
     dialect, type_ = connection.dialect, tracker.heading["hash"].attribute_type
-    keys = tuple((dialect.encode(hash_, type_),) for hash_ in hashes)
     table = dialect.table(tracker.name.schema, tracker.name.table)
-    statement = delete(dialect, table, algebra.OneOf(("hash",), keys, (type_,)))
+    keys = [dialect.encode(hash_, type_) for hash_ in hashes]
     with connection.requiring("DELETE", "delete from", tracker.name):
-        connection.execute(statement)
+        for start in range(0, len(keys), BATCH):
+            part = keys[start : start + BATCH]
+            connection.execute(delete_keys(dialect, table, "hash", part))
 
 
 # -- objects without rows -------------------------------------------------------------------------

@@ -152,9 +152,7 @@ def test_file_outside_of_the_stage_is_refused(
 ) -> None:
     file = tmp_path / "elsewhere"
     file.write_bytes(b"x")
-    with pytest.raises(
-        dj.DataJointError, match=r"is no file below .*, the stage of the stor"
-    ):
+    with pytest.raises(dj.DataJointError, match=r"is no file below .*, the stage of the stor"):
         tables.Image.insert1((1, file))
     assert objects(folder) == {}
 
@@ -219,9 +217,7 @@ def test_failed_upload_fails_the_whole_insert(
         put(self, path, data, *args)
 
     monkeypatch.setattr(LocalStore, "put", failing)
-    with pytest.raises(
-        dj.DataJointError, match=r"^Cannot insert into .*movie`: Store `raw`: n"
-    ):
+    with pytest.raises(dj.DataJointError, match=r"^Cannot insert into .*movie`: Store `raw`: n"):
         tables.Movie.insert([(i, digit * 20, None) for i, digit in enumerate(DIGITS)])
     assert len(tables.Movie()) == 0
     assert tracked(schema) == []

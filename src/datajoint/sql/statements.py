@@ -145,8 +145,7 @@ def lock_rows(
 ) -> SQL:
     """Write the query of rows by their keys that keeps them as they are until the transaction ends.
 
-    The keys are listed one by one, so that the database finds each by the index, and locks no
-    other rows.
+    The database finds each by the index, and locks no other rows.
 
     Parameters
     ----------
@@ -162,4 +161,12 @@ def lock_rows(
     names = ", ".join(map(dialect.quote, columns))
     listed = join(", ", map(Param, values))
     where = SQL(f" WHERE {dialect.quote(key)} IN (", listed, ")", lock)
-    return SQL(f"SELECT {names} FROM {table}", where)
+    return SQL(f"SELECT {names} FROM {table}{dialect.by_key}", where)
+
+
+def delete_keys(dialect: Dialect, table: str, key: str, values: Sequence[Any]) -> SQL:
+    """Write the statement that deletes rows by their keys, and locks no others.
+
+    Parameters are those of :func:`lock_rows`.
+    """
+    return dialect.delete_keys(table, dialect.quote(key), values)
