@@ -6,6 +6,8 @@
 #   make soak     set up, and run the tests with random definitions long; EXAMPLES=1000
 #   make soak-queries  set up, and compare random queries with a model; EXAMPLES=20000
 #   make benchmark  set up, and time restrictions by many keys and large results
+#   make benchmark-blobs  set up, and time packing and unpacking beside DataJoint 0.14
+#   make fuzz     set up, and unpack hostile blobs; EXAMPLES=1000000
 #   make lint     set up, and check style and types
 #   make docs     set up, and build the documentation into site/
 #   make clean    remove all that was made
@@ -20,7 +22,7 @@ PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test interop soak soak-queries benchmark lint docs clean
+.PHONY: help demo test interop soak soak-queries benchmark benchmark-blobs fuzz lint docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -47,6 +49,14 @@ soak-queries: $(VENV)/.test
 benchmark: $(VENV)/.test
 	$(BIN)/python benchmarks/queries.py
 
+benchmark-blobs: $(VENV)/.test $(VENV)/.incumbent
+	$(BIN)/python benchmarks/blobs.py
+
+# Other blobs each time; SEED=, which it prints, repeats them.
+fuzz: EXAMPLES = 1000000
+fuzz: $(VENV)/.test
+	$(BIN)/python tests/fuzz/fuzz_blob.py --cases $(EXAMPLES) $(if $(SEED),--seed $(SEED))
+
 lint: $(VENV)/.dev
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
@@ -56,7 +66,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) build dist site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site fuzz-failures .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f datajoint_demo.db datajoint_demo.db-shm datajoint_demo.db-wal demo.png
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

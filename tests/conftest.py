@@ -3,8 +3,8 @@
 A database is one entry of ``TARGETS``. Every test that takes ``backend``, ``connection`` or a
 fixture built on them runs once for each entry; adding an entry adds a database and no test.
 
-``DJ_TEST_REQUIRE=sqlite,mariadb`` makes a required database that is not available fail instead of
-skip. The summary names in one line the databases that were skipped.
+``DJ_TEST_REQUIRE=sqlite,mariadb,s3`` makes a required database, or the store ``s3``, that is not
+available fail instead of skip. The summary names in one line what was skipped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 from hypothesis import settings
 
 import datajoint as dj
-from servers import MariaDBServer, PostgreSQLServer, Server
+from servers import MariaDBServer, PostgreSQLServer, S3Server, Server
 
 # The suite tries the same examples everywhere; searching for new ones is a command of its own:
 # pytest --hypothesis-profile=search
@@ -135,6 +135,8 @@ TARGETS: dict[str, Target] = {
     )
 }
 
+S3 = S3Server()
+
 _REASONS = pytest.StashKey[dict[str, str]]()
 _numbers = itertools.count(1)
 
@@ -152,12 +154,23 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     reasons = config.stash[_REASONS]
     if reasons:
         listed = ", ".join(f"{name} ({reason})" for name, reason in sorted(reasons.items()))
-        terminalreporter.write_line(f"Databases skipped: {listed}", yellow=True)
+        terminalreporter.write_line(f"Skipped: {listed}", yellow=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     for target in TARGETS.values():
         target.stop()
+    S3.stop()
+
+
+def _require(name: str, reason: str | None, config: pytest.Config) -> None:
+    """Skip the test if there is a reason; fail if what is missing is required."""
+    if reason is None:
+        return
+    if name in required_backends():
+        pytest.fail(f"{name} is required by DJ_TEST_REQUIRE: {reason}", pytrace=False)
+    config.stash[_REASONS][name] = reason
+    pytest.skip(f"{name}: {reason}")
 
 
 # -- isolation --------------------------------------------------------------------------------
@@ -199,12 +212,7 @@ def _isolation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 def backend(request: pytest.FixtureRequest) -> str:
     """Name the database; the test runs once for each."""
     name: str = request.param
-    reason = TARGETS[name].unavailable()
-    if reason is not None:
-        if name in required_backends():
-            pytest.fail(f"{name} is required by DJ_TEST_REQUIRE: {reason}", pytrace=False)
-        request.config.stash[_REASONS][name] = reason
-        pytest.skip(f"{name}: {reason}")
+    _require(name, TARGETS[name].unavailable(), request.config)
     return name
 
 
@@ -289,3 +297,48 @@ def session_connection(
     if TARGETS[backend].shared:
         TARGETS[backend].drop(connection, set(connection.list_schemas()) - before)
     connection.close()
+
+
+# -- stores -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def s3_server(request: pytest.FixtureRequest) -> S3Server:
+    """A private server that speaks S3, with the bucket ``bucket``."""
+    missing = None if importlib.util.find_spec("obstore") else "obstore is not installed"
+    _require("s3", missing or S3.unavailable(), request.config)
+    if S3._folder is None:
+        S3.start()
+        S3.make_bucket("bucket")
+    return S3
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def store_settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """An entry of ``dj.config['stores']`` whose location is empty; the test runs once for each."""
+    name = f"djtest_{os.getpid()}_{next(_numbers)}"
+    if request.param == "file":
+        location = tmp_path / "objects"
+        location.mkdir()
+        return {"protocol": "file", "location": str(location)}
+    if request.param == "memory":
+        return {"protocol": "memory", "location": f"/{name}"}
+    server: S3Server = request.getfixturevalue("s3_server")
+    return {
+        "protocol": "s3",
+        "endpoint": server.endpoint,
+        "bucket": "bucket",
+        "location": f"lab/{name}",
+        "access_key": server.user,
+        "secret_key": server.password,
+    }
+
+
+@pytest.fixture
+def stores(store_settings: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """Configure one store, called ``store``, with a folder as its stage."""
+    stage = tmp_path / "stage"
+    stage.mkdir()
+    dj.config["stores"] = {"store": {**store_settings, "stage": str(stage)}}
+    entries: dict[str, Any] = dj.config["stores"]
+    return entries

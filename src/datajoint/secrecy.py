@@ -12,7 +12,8 @@ from .url import drop_password, without_password
 OMITTED: Any = object()
 
 _SECRET_NAME = re.compile(
-    r"passw|passphrase|pwd|secret|token|credential|(api|private)[-_ ]?key|auth(?!or(?!i[sz]))",
+    r"passw|passphrase|pwd|secret|token|credential|(api|private|account)[-_ ]?key|"
+    r"connection[-_ ]?string|auth(?!or(?!i[sz]))",
     re.IGNORECASE,
 )
 _PARTLY_SECRET_NAME = re.compile(r"access_key", re.IGNORECASE)

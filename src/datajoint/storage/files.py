@@ -62,13 +62,14 @@ def make_folders(folder: Path, root: Path) -> None:
     FileNotFoundError
         When there is no root.
     """
+    if folder == root:
+        os.stat(root)
+        return
     try:
         folder.mkdir()
     except FileExistsError:
         return
     except FileNotFoundError:
-        if folder == root or root not in folder.parents:
-            raise
         make_folders(folder.parent, root)
         folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,8 @@ _KEYS = {
     "file": (("location",), _COMMON),
     "s3": (("endpoint", "bucket", "location"), (*_COMMON, *_S3)),
 }
+#: What the endpoints of AWS are called, but for the one of the first region.
+_AWS_REGION = re.compile(r"\bs3[.-](?:dualstack\.)?([a-z0-9-]+)\.amazonaws\.com")
 #: Where credentials come from that the entry does not have.
 _CREDENTIALS = {
     "access_key": "external.aws_access_key_id",
@@ -105,15 +108,15 @@ def store_settings(name: str, entry: Any) -> StoreSettings:
             "fsspec such as `gcs`"
         )
     required, allowed = _KEYS.get(protocol, (("location",), None))
-    for key in required:
-        if key not in entry:
-            raise DataJointError(f'{where} is missing "{key}"')
     for key in entry:
         if allowed is not None and key not in allowed:
             raise DataJointError(
                 f'Invalid key "{key}" in {where}{did_you_mean(str(key), allowed)} '
                 f"(protocol {protocol} has: {', '.join(allowed)})"
             )
+    for key in required:
+        if key not in entry:
+            raise DataJointError(f'{where} is missing "{key}"')
     common = {key: _checked(where, key, entry[key]) for key in _COMMON if key in entry}
     options = {key: value for key, value in entry.items() if key not in _COMMON}
     if protocol == "s3":
@@ -126,7 +129,8 @@ def _s3_options(where: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for key, other in (("access_key", "secret_key"), ("secret_key", "access_key")):
         if key in options and other not in options:
             raise DataJointError(f'{where} is missing "{other}", which goes with "{key}"')
-    return {"region": "us-east-1", "secure": False, **options}
+    named = _AWS_REGION.search(options["endpoint"])
+    return {"region": named[1] if named else "us-east-1", "secure": False, **options}
 
 
 def _text(value: Any) -> str:

@@ -24,6 +24,8 @@ _WHOLE = frozenset(
 )
 #: Modules whose packages are called otherwise.
 _PACKAGES = {"smbclient": "smbprotocol", "libarchive": "libarchive-c"}
+#: The filesystem in memory has a word of its own for an object that stands in the way of a folder.
+_NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _CHUNK = 4 << 20
 #: What filesystems call the time when an object was written.
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
@@ -70,9 +72,10 @@ class RemoteStore(Store):
             try:
                 self._fs.ls(self._root, detail=False)
             except FileNotFoundError:
-                # A folder of an object store is there when it has an object.
+                # A folder of an object store is there when it has an object; its bucket must be.
                 if self.settings.protocol not in _WHOLE:
                     raise
+                self._fs.ls(self._root.partition("/")[0], detail=False)
 
     def put(self, path: str, data: bytes, metadata: Metadata = NO_METADATA) -> None:
         with self._writing(path) as place:
@@ -190,7 +193,7 @@ class RemoteStore(Store):
         with self._explained("read", place):
             try:
                 yield place
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            except _NOT_THERE as error:
                 raise MissingExternalFile(
                     f"Missing external file {place} (store `{self.name}`)"
                 ) from error

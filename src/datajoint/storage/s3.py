@@ -233,7 +233,8 @@ class S3Store(Store):
         return {name: text for name, text in attributes.items() if "-" not in name}
 
     def list(self, folder: str = "") -> Iterator[ObjectInfo]:
-        prefix = self._key(folder.rstrip("/")) if folder else self._prefix
+        folder = folder.rstrip("/")
+        prefix = self._key(folder) if folder else self._prefix
         skip = len(self._prefix) + 1 if self._prefix else 0
         with self._explained("list", folder):
             pages = iter(_library.get().list(self._client.get(), prefix or None))
@@ -309,9 +310,12 @@ class S3Store(Store):
             ) from _brief(error)
         except (known.BaseError, ValueError) as error:
             brief = _brief(error)
+            advice = f'look at "endpoint", "secure" and "region" in {self._entry}'
+            if "access_key" not in self.settings.options:
+                advice += ', and give "access_key" and "secret_key" there or in the environment'
             raise DataJointError(
-                f"{self._server.capitalize()} could not {action} {place}, or does not answer: "
-                f'look at "endpoint", "secure" and "region" in {self._entry} ({brief})'
+                f"Store `{self.name}` could not {action} {place}, or the server "
+                f"{self.settings.options['endpoint']} does not answer: {advice} ({brief})"
             ) from brief
 
 

@@ -1,0 +1,284 @@
+"""What codecs write to and read from: bytes, nested payloads, and what they may cost."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataJointError
+
+Array = npt.NDArray[Any]
+Write = Callable[["Writer", Any], None]
+Read = Callable[["Reader"], Any]
+
+U16, U32, U64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
+
+_MAX_DEPTH = 1000  # levels of nesting; Python's own recursion limit usually comes first
+_MAX_NDIM = 64  # what NumPy 2 can; NumPy 1 refuses more than 32 by itself
+_COST = 64  # bytes of memory that a value takes beside its data, in a list or dict, about
+
+RAISE_LIMIT = "If you trust where it comes from, raise dj.config['blob_memory_limit']."
+
+
+@dataclass(frozen=True)
+class Codec:
+    """The writer and the reader of one code; `native` if its types call for ``dj0``."""
+
+    code: bytes
+    types: type | tuple[type, ...]
+    write: Write
+    read: Read
+    native: bool = True
+
+
+class RefusedError(Exception):
+    """The format has no place for a value; the path to it grows while the error rises."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(reason)
+        self.advice = advice
+        self.path: list[str] = []
+
+
+def type_name(value: Any) -> str:
+    """Name the type of a value as users write it."""
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+
+
+class Writer:
+    """What is written so far: bytes, and arrays that `getvalue` copies straight to their places.
+
+    Parameters
+    ----------
+    codecs : iterable of Codec
+        A value is written by the first one that has its type.
+    native : bool
+        Whether values that MATLAB does not know are accepted.
+    """
+
+    def __init__(self, codecs: Iterable[Codec], native: bool) -> None:
+        self.is_native = False  # until something native to Python comes along
+        self._codecs = codecs
+        self._may_be_native = native
+        self._parts: list[bytes | memoryview] = []
+        self._arrays: list[tuple[int, Array, np.dtype[Any]]] = []  # where among the parts
+        self._size = 0
+        self._depth = 0
+        self._writes: dict[type, Write] = {}
+
+    def put(self, part: bytes | memoryview) -> None:
+        """Add bytes."""
+        self._parts.append(part)
+        self._size += len(part)
+
+    def put_array(self, array: Array, dtype: np.dtype[Any]) -> None:
+        """Add the elements of an array, in column-major order and as the given type."""
+        self._arrays.append((len(self._parts), array, dtype))
+        self._size += array.size * dtype.itemsize
+
+    def write(self, value: Any) -> None:
+        """Add the payload of a value."""
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise RecursionError
+        write = self._writes.get(type(value)) or self._find_write(value)
+        write(self, value)
+        self._depth -= 1
+
+    def write_all(self, items: Iterable[Any], step: Callable[[int], str]) -> None:
+        """Add payloads, each after its length; `step` names an item in errors."""
+        index = 0
+        try:
+            for item in items:
+                slot, start = len(self._parts), self._size
+                self._parts.append(b"")
+                self.write(item)
+                self._parts[slot] = U64.pack(self._size - start)
+                self._size += U64.size
+                index += 1
+        except RefusedError as refusal:
+            refusal.path.append(step(index))
+            raise
+
+    def require_native(self, value: Any) -> None:
+        """Note that the value needs the header of blobs native to Python."""
+        if not self._may_be_native:
+            raise RefusedError(
+                f"{type_name(value)} needs a Python-native blob, and these are disabled",
+                "Set dj.config['enable_python_native_blobs'] = True to allow them.",
+            )
+        self.is_native = True
+
+    def getvalue(self, header: bytes) -> bytes:
+        """Put everything together, in the only copy that is made of the arrays."""
+        size = len(header) + self._size
+        out = io.BytesIO()
+        out.seek(size - 1)
+        out.write(b"\0")  # all the memory at once
+        out.seek(0)
+        out.write(header)
+        start = 0
+        for stop, array, dtype in self._arrays:
+            out.writelines(self._parts[start:stop])
+            _write_array(out, array, dtype)
+            start = stop
+        out.writelines(self._parts[start:])
+        return out.getvalue()  # not a copy: the stream hands out what it holds
+
+    def _find_write(self, value: Any) -> Write:
+        for codec in self._codecs:
+            if isinstance(value, codec.types):
+                if codec.native:
+                    self.require_native(value)
+                self._writes[type(value)] = codec.write
+                return codec.write
+        raise RefusedError(
+            f"objects of type {type_name(value)} are not supported",
+            "A blob holds None, numbers, strings, bytes, dates, times, Decimal, UUID, NumPy arrays"
+            " and lists, tuples, sets and dicts of these: convert it, or use an attribute adapter.",
+        )
+
+
+def _write_array(out: io.BytesIO, array: Array, dtype: np.dtype[Any]) -> None:
+    start = out.tell()
+    place: Array = np.ndarray(array.shape, dtype, out.getbuffer(), start, order="F")
+    place[...] = array
+    out.seek(start + place.nbytes)
+
+
+class Reader:
+    """A position in an uncompressed blob, and the end of the payload that is being read.
+
+    Parameters
+    ----------
+    data : bytes
+    pos : int
+        Where the first payload starts.
+    reads : mapping
+        The readers, by their codes.
+    squeeze : bool
+        Whether arrays lose their dimensions of length 1.
+    limit : int
+        How much memory the value may take.
+    dim : struct.Struct
+        How lengths, counts and dimensions are stored.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        pos: int,
+        reads: Mapping[int, Read],
+        *,
+        squeeze: bool,
+        limit: int,
+        dim: struct.Struct,
+    ) -> None:
+        self.data = data
+        self.pos = pos
+        self.end = len(data)
+        self.squeeze = squeeze
+        self._reads = reads
+        self._limit = limit
+        self._memory = limit
+        self._dim = dim
+        self._depth = 0
+
+    def spend(self, size: int) -> None:
+        """Note that the value takes that many bytes of memory, more or less."""
+        self._memory -= size
+        if self._memory < 0:
+            raise DataJointError(
+                f"The value of a blob takes more than {self._limit} bytes of memory.",
+                RAISE_LIMIT,
+            )
+
+    def expect(self, count: int, size: int) -> None:
+        """Check that so many elements, of no less than `size` bytes, can follow."""
+        if count * size > self.end - self.pos:
+            raise DataJointError(f"Invalid blob: {count} elements are claimed at byte {self.pos}.")
+
+    def claim(self, size: int) -> int:
+        """Move past `size` bytes if the payload has them; return where they start."""
+        start, left = self.pos, self.end - self.pos
+        if size > left:
+            raise DataJointError(f"Invalid blob: {size} bytes at {start}, but {left} are left.")
+        self.pos = start + size
+        return start
+
+    def check_end(self) -> None:
+        """Check that the payload was read to its end."""
+        if self.pos != self.end:
+            raise DataJointError(
+                "Blob length check failed! Invalid blob: "
+                f"a value ends at byte {self.pos}, not at {self.end}."
+            )
+
+    def take(self, size: int) -> bytes:
+        """Read bytes."""
+        start = self.claim(size)
+        self.spend(size)
+        return self.data[start : self.pos]
+
+    def unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
+        """Read numbers."""
+        return layout.unpack_from(self.data, self.claim(layout.size))
+
+    def numbers(self, dtype: np.dtype[Any], count: int) -> Array:
+        """Read an array of one dimension, as a view of the blob."""
+        start = self.claim(count * dtype.itemsize)
+        self.spend(self.pos - start)
+        return np.frombuffer(self.data, dtype, count, start)
+
+    def dim(self) -> int:
+        """Read a dimension, count or length."""
+        return cast("int", self.unpack(self._dim)[0])
+
+    def shape(self) -> tuple[int, ...]:
+        """Read the number of dimensions and the dimensions."""
+        ndim = self.dim()
+        if ndim > _MAX_NDIM:
+            raise DataJointError(f"Invalid blob: an array of {ndim} dimensions.")
+        return tuple(self.dim() for _ in range(ndim))
+
+    def read(self, reads: Mapping[int, Read] | None = None) -> Any:
+        """Read a payload, by default of any code."""
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise RecursionError
+        code = self.data[self.claim(1)]
+        read = (self._reads if reads is None else reads).get(code)
+        if read is None:
+            raise DataJointError(
+                f"Invalid blob: unknown data structure code {code:#x} at byte {self.pos - 1}."
+            )
+        value = read(self)
+        self._depth -= 1
+        return value
+
+    def read_all(self, count: int) -> list[Any]:
+        """Read payloads, each after its length."""
+        dim, outer = self._dim, self.end
+        self.expect(count, dim.size + 1)
+        self.spend(count * _COST)
+        items = []
+        for _ in range(count):
+            (size,) = dim.unpack_from(self.data, self.pos)
+            self.pos += dim.size
+            self.end = self.pos + size
+            if self.end > outer:
+                raise DataJointError(
+                    f"Invalid blob: {size} bytes claimed at {self.pos} of {outer}."
+                )
+            items.append(self.read())
+            if self.pos != self.end:
+                self.check_end()
+        self.end = outer
+        return items
