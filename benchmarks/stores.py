@@ -2,8 +2,9 @@
 
 Run it with ``make benchmark-stores``: on servers of its own, as the tests have them. Each client
 inserts 800 objects of 10 KB, random bytes of type ``blob@store``, by one call, and fetches them by
-one, in a folder and in a bucket of ``rclone serve s3``, on the same servers, turn by turn. It prints
-the median of some runs, the shortest and the longest one, and how many times as fast as 0.14 it is.
+one, in a folder and in a bucket of ``rclone serve s3``, on the same servers, turn by turn. The
+bucket is used directly, and as if it were 20 ms away. It prints the median of some runs, the
+shortest and the longest one, and how many times as fast as 0.14 it is.
 
 0.14 takes part if it is installed as ``make interop`` does; ``DJ_TEST_INCUMBENT`` names its Python.
 """

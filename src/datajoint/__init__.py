@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .errors import DataJointError as DataJointError
     from .expression import U as U
     from .fetch import key as key
+    from .garbage import gc as gc
     from .hash import key_hash as key_hash
     from .logging import logger as logger
     from .schemas import Schema as Schema
@@ -76,6 +77,7 @@ _EXPORTS = {
     "config": ("settings", "config"),
     "conn": ("connection", "conn"),
     "create_virtual_module": ("schemas", "create_virtual_module"),
+    "gc": ("garbage", "gc"),
     "key": ("fetch", "key"),
     "kill": ("admin", "kill"),
     "kill_quick": ("admin", "kill_quick"),

@@ -8,13 +8,15 @@ the database. Storage formats 2.11 and 3.5.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .blob import pack, unpack
 from .sql.dialect import Dialect
-from .storage.handles import AttachedFile, Reading
-from .storage.outgoing import existing_file, outgoing
+from .storage.handles import AttachedFile, Handle, Reading
+from .storage.outgoing import existing_file, outgoing, outgoing_contents
+from .storage.saving import join_attached
 from .types import Adapted, Attachment, AttributeType, External
 
 Coder = Callable[[Any], Any]
@@ -40,7 +42,17 @@ def encoder(type_: AttributeType | None, dialect: Dialect, *, native_blobs: bool
     """
     if isinstance(type_, Adapted):
         adapted, inner = type_, encoder(type_.inner, dialect, native_blobs=native_blobs)
-        return lambda value: inner(adapted.put(value))
+        # a handle has what the adapter made already
+        return lambda value: inner(value if isinstance(value, Handle) else adapted.put(value))
+    encode = _encoder(type_, dialect, native_blobs=native_blobs)
+    if type_ is None or not type_.is_opaque:
+        return encode
+    copy = partial(_copied, type_, dialect, native_blobs)
+    return lambda value: copy(value) if isinstance(value, Handle) else encode(value)
+
+
+def _encoder(type_: AttributeType | None, dialect: Dialect, *, native_blobs: bool) -> Coder:
+    """Make what encodes the values of any type but those of adapters."""
     if isinstance(type_, Attachment):
         return lambda value: dialect.encode(_read_file(value), type_)
     if isinstance(type_, External):
@@ -49,6 +61,20 @@ def encoder(type_: AttributeType | None, dialect: Dialect, *, native_blobs: bool
     if type_ is not None and type_.is_blob:
         return lambda value: dialect.encode(pack(value, native=native_blobs), type_)
     return lambda value: dialect.encode(value, type_)
+
+
+def _copied(type_: AttributeType, dialect: Dialect, native_blobs: bool, handle: Handle) -> Any:
+    """Encode what a handle stands for, which need not be unpacked or saved."""
+    external = type_ if isinstance(type_, External) else None
+    kind = external.kind if external is not None else "blob" if type_.is_blob else "attach"
+    if handle.kind != kind:
+        raise ValueError(f"is a handle of kind `{handle.kind}`, not `{kind}`")
+    if external is not None and kind == "filepath":
+        return outgoing(external, handle.retrieve(), native_blobs=native_blobs)
+    contents, name = handle.read(), handle.name if kind == "attach" else None
+    if external is not None:
+        return outgoing_contents(external, contents, name)
+    return dialect.encode(contents if name is None else join_attached(name, contents), type_)
 
 
 def decoder(
@@ -92,4 +118,4 @@ def decoder(
 def _read_file(path: Any) -> bytes:
     """Read a file, with its name before it."""
     file = existing_file(path)
-    return file.name.encode() + b"\0" + file.read_bytes()
+    return join_attached(file.name, file.read_bytes())

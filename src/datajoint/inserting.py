@@ -13,13 +13,17 @@ from typing import Any
 
 from .connection import Connection
 from .declare import TableSpec
+from .decoding import Options
 from .errors import AccessError, DataJointError, DuplicateError, IntegrityError
 from .expression import QueryExpression
+from .fetch import fetch_batches
 from .insertion import EncodedRow, RowEncoder, rows_of
+from .lineage import holders
 from .placing import Placer
 from .refusals import Checker, explain
 from .sql.statements import insert_rows, insert_select
 from .storage.outgoing import Outgoing
+from .types import External
 
 CHUNK = 1000
 #: Chunks with this many bytes of blobs are sent, however few rows they have.
@@ -180,6 +184,10 @@ def insert_query(
         encoder = RowEncoder(spec, dialect, ignore_extra_fields=False)
         _insert_chunks(connection, spec, [[encoder.encode({})] * len(query)], mode, alone=True)
         return
+    if any(_is_kept_elsewhere(spec, query, name) for name in names):
+        batches = fetch_batches(query, names, Options(lazy=True), None)
+        insert(connection, spec, itertools.chain.from_iterable(batches), mode, False)
+        return
     key, rest = heading.stored_key, heading.stored_rest
     types = {name: heading.types[name] for name in names}
     table = dialect.table(spec.name.schema, spec.name.table)
@@ -194,6 +202,18 @@ def insert_query(
     except DataJointError as error:
         _explain_query(connection, spec, query, mode)
         raise type(error)(f"Cannot insert a query into {spec.name}: {error}") from error
+
+
+def _is_kept_elsewhere(spec: TableSpec, query: QueryExpression, name: str) -> bool:
+    """Tell whether the values of an attribute are to be copied between stores, or out of one."""
+    source, target = (
+        (type_.kind, type_.store) if isinstance(type_, External) else None
+        for type_ in (query.heading[name].stored_type, spec.heading[name].stored_type)
+    )
+    if source is None and target is None:
+        return False
+    schemas = {holder.table.schema for holder in holders(query.relation, name)}
+    return source != target or schemas != {spec.name.schema}
 
 
 def _explain_query(

@@ -22,7 +22,7 @@ from .altering import Plan, execute_alter
 from .connection import Connection, conn
 from .declare import ForeignKey, TableName, TableSpec, external_table
 from .errors import DataJointError, MissingExternalFile
-from .external import declare_tracker
+from .trackers import declare_tracker
 from .grammar import parse_type
 from .hash import uuid_from_buffer
 from .heading import Attribute

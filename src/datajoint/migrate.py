@@ -18,7 +18,7 @@ from .altering import Plan, execute_alter
 from .connection import Connection, conn
 from .declare import ForeignKey, TableName, TableSpec, external_table
 from .errors import ConflictError, DataJointError, IntegrityError
-from .external import declare_tracker
+from .trackers import declare_tracker
 from .heading import Attribute
 from .legacy import migrate_dj011_external_blob_storage_to_dj012
 from .logging import logger

@@ -152,9 +152,7 @@ def test_file_outside_of_the_stage_is_refused(
 ) -> None:
     file = tmp_path / "elsewhere"
     file.write_bytes(b"x")
-    with pytest.raises(
-        dj.DataJointError, match=r"is no file below .*, the stage of the stor"
-    ):
+    with pytest.raises(dj.DataJointError, match=r"is no file below .*, the stage of the stor"):
         tables.Image.insert1((1, file))
     assert objects(folder) == {}
 
@@ -219,9 +217,7 @@ def test_failed_upload_fails_the_whole_insert(
         put(self, path, data, *args)
 
     monkeypatch.setattr(LocalStore, "put", failing)
-    with pytest.raises(
-        dj.DataJointError, match=r"^Cannot insert into .*movie`: Store `raw`: n"
-    ):
+    with pytest.raises(dj.DataJointError, match=r"^Cannot insert into .*movie`: Store `raw`: n"):
         tables.Movie.insert([(i, digit * 20, None) for i, digit in enumerate(DIGITS)])
     assert len(tables.Movie()) == 0
     assert tracked(schema) == []
@@ -435,3 +431,125 @@ def test_file_in_its_place_is_not_copied(schema: dj.Schema, folder: Path) -> Non
         Image.insert1((1, file))
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert [row[3] for row in tracked(schema)] == ["image.tif"]
+
+
+# -- copies: of handles, and of queries -----------------------------------------------------------
+
+
+@pytest.fixture
+def copies(
+    stores: None, make_schema: Callable[..., dj.Schema], tmp_path: Path, folder: Path
+) -> SimpleNamespace:
+    """Tables in another schema, with another store, and with none."""
+    other = {"protocol": "file", "location": str(tmp_path), "stage": str(tmp_path / "stage")}
+    dj.config["stores"]["other"] = other
+    schema = make_schema("copies")
+
+    @schema
+    class Same(dj.Manual):
+        definition = """
+        movie : int
+        ---
+        frames : blob@raw
+        thumbnail = null : blob@raw
+        """
+
+    @schema
+    class Other(dj.Manual):
+        definition = """
+        movie : int
+        ---
+        frames : blob@other
+        """
+
+    @schema
+    class Inside(dj.Manual):
+        definition = """
+        movie : int
+        ---
+        frames : longblob
+        """
+
+    @schema
+    class Attached(dj.Manual):
+        definition = """
+        note : int
+        ---
+        file : attach
+        """
+
+    @schema
+    class Linked(dj.Manual):
+        definition = """
+        image : int
+        ---
+        path : filepath@other
+        """
+
+    return SimpleNamespace(
+        Same=Same, Other=Other, Inside=Inside, Attached=Attached, Linked=Linked, schema=schema
+    )
+
+
+@pytest.mark.parametrize("name", ["Same", "Other", "Inside"])
+def test_query_is_inserted_with_what_stores_keep(
+    tables: SimpleNamespace, copies: SimpleNamespace, name: str
+) -> None:
+    tables.Movie.insert([(1, np.arange(9), None), (2, {"a": [1, None]}, "x")])
+    target = getattr(copies, name)
+    target.insert(tables.Movie & "movie = 2", ignore_extra_fields=True)
+    target.insert(tables.Movie, skip_duplicates=True, ignore_extra_fields=True)
+    frames = target.fetch("frames", order_by="KEY")
+    np.testing.assert_array_equal(frames[0], np.arange(9))
+    assert frames[1] == {"a": [1, None]}
+
+
+def test_blobs_of_a_table_go_into_a_store(
+    tables: SimpleNamespace, copies: SimpleNamespace, folder: Path
+) -> None:
+    copies.Inside.insert([(1, [1, 2]), (2, [3])])
+    tables.Movie.insert(copies.Inside)
+    assert list(tables.Movie.fetch("frames", order_by="KEY")) == [[1, 2], [3]]
+    assert len(objects(folder)) == 2
+
+
+def test_query_within_a_schema_stores_nothing(
+    tables: SimpleNamespace, schema: dj.Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @schema
+    class Copy(dj.Manual):
+        definition = """
+        movie : int
+        ---
+        frames : blob@raw
+        """
+
+    tables.Movie.insert([(1, [1, 2], None), (2, [3], None)])
+    for method in ("put", "get", "info"):
+        monkeypatch.setattr(LocalStore, method, None)
+    Copy.insert(tables.Movie.proj("frames"))
+    monkeypatch.undo()
+    assert list(Copy.fetch("frames", order_by="KEY")) == [[1, 2], [3]]
+
+
+def test_handles_are_inserted(
+    tables: SimpleNamespace, copies: SimpleNamespace, tmp_path: Path, stage: Path
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("some notes")
+    image = stage / "deep" / "image.tif"
+    image.parent.mkdir()
+    image.write_bytes(b"image")
+    tables.Movie.insert1((1, [1, 2], None))
+    tables.Note.insert1((1, file))
+    tables.Image.insert1((1, image))
+    copies.Other.insert1(tables.Movie.proj("frames").fetch1(lazy=True))
+    copies.Attached.insert(tables.Note.to_dicts(lazy=True))
+    copies.Linked.insert(tables.Image.to_dicts(lazy=True))
+    tables.Note.insert1({"note": 2, "file": copies.Attached.fetch1("file", lazy=True)})
+    assert copies.Other.fetch1("frames") == [1, 2]
+    assert Path(copies.Attached.fetch1("file")).read_text() == "some notes"
+    assert copies.Linked.fetch1("path") == str(image)
+    assert len({row["file"].hash for row in tables.Note.to_dicts(lazy=True)}) == 1
+    with pytest.raises(dj.DataJointError, match=r"it is a handle of kind `attach`, not `blob`"):
+        tables.Movie.insert1((2, tables.Note.fetch("file", lazy=True)[0], None))

@@ -97,18 +97,23 @@ def outgoing(type_: External, value: Any, *, native_blobs: bool) -> Outgoing:
         When a blob cannot hold the value, or the store is not configured as it should be.
     """
     if type_.kind == "blob":
-        blob = pack(value, native=native_blobs)
-        return Outgoing(type_, Tracked(uuid_from_buffer(blob), len(blob)), blob)
+        return outgoing_contents(type_, pack(value, native=native_blobs))
     file = existing_file(value)
     stamp = _stamp(file)
     if type_.kind == "attach":
-        hash_ = uuid_from_file(file, file.name + "\0")
+        hash_ = uuid_from_file(file, f"{file.name}\0")
         return Outgoing(type_, Tracked(hash_, stamp[0], file.name), file, stamp)
     path = _path_in_stage(type_, file)
     limit = config["filepath_checksum_size_limit_insert"]
     contents_hash = None if limit is not None and stamp[0] > limit else uuid_from_file(file)
     object_ = Tracked(uuid_from_buffer(b"", path), stamp[0], None, path, contents_hash)
     return Outgoing(type_, object_, file, stamp)
+
+
+def outgoing_contents(type_: External, contents: bytes, name: str | None = None) -> Outgoing:
+    """Make the object of a blob as it is stored, or of the contents of an attached file."""
+    hash_ = uuid_from_buffer(contents, "" if name is None else f"{name}\0")
+    return Outgoing(type_, Tracked(hash_, len(contents), name), contents)
 
 
 def existing_file(value: Any) -> Path:

@@ -158,6 +158,11 @@ class _Namesakes:
         return True
 
 
+def join_attached(name: str, contents: bytes) -> bytes:
+    """Make what a table keeps of an attached file."""
+    return name.encode() + b"\0" + contents
+
+
 def split_attached(stored: bytes) -> tuple[str, memoryview]:
     """Divide what a table keeps of an attached file into its name and its contents."""
     end = stored.find(b"\0")

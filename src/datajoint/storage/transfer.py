@@ -42,7 +42,7 @@ def transfer(
     left = deque(range(len(items)))
 
     def work() -> None:
-        # A task for each worker, not for each item, which would cost more than to read a small file.
+        # A task for each worker: one for each item would cost more than to read a small file.
         while True:
             try:
                 position = left.popleft()
