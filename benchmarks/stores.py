@@ -11,11 +11,15 @@ shortest and the longest one, and how many times as fast as 0.14 it is.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,9 @@ from servers import MariaDBServer, PostgreSQLServer, S3Server
 
 OBJECTS, SIZE = 800, 10_240
 RUNS = 5
+INCUMBENT = "0.14 mysql"
+#: Seconds that each way to the distant server takes.
+DELAY = 0.01
 
 DEFINE = """
 import time
@@ -81,69 +88,119 @@ def measure(sides: dict[str, Side], stores: dict[str, dict[str, Any]]) -> None:
                         taken[store, action, name].append(seconds)
     for (store, action, name), all_seconds in sorted(taken.items()):
         median = statistics.median(all_seconds)
-        line = f"{store:5} {action:7} {name:17} {median:7.3f} s "
+        line = f"{store:11}  {action:6}  {name:10}  {median:7.3f} s "
         line += f"({min(all_seconds):.3f} to {max(all_seconds):.3f})"
-        theirs = taken.get((store, action, "0.14 mysql"))
-        if theirs and name != "0.14 mysql":
+        theirs = taken.get((store, action, INCUMBENT))
+        if theirs and name != INCUMBENT:
             line += f"  {statistics.median(theirs) / median:.1f} times as fast as 0.14"
         print(line, flush=True)
+
+
+# -- servers --------------------------------------------------------------------------------------
+
+
+async def delay(host: str, port: int) -> None:
+    """Stand between clients and a server as a long way does, in a process of its own."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        later = asyncio.get_running_loop().call_later
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                later(DELAY, writer.write, data)
+        later(DELAY, writer.close)
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection(host, port)
+        await asyncio.gather(carry(reader, there[1]), carry(there[0], writer))
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+@contextlib.contextmanager
+def distant(server: S3Server) -> Iterator[str]:
+    """Give the endpoint of a server as if it were far away."""
+    command = [sys.executable, __file__, server.host, str(server.port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def started(server: Any) -> Iterator[Any]:
+    """Run a server; gives None where it is not installed."""
+    reason = server.unavailable()
+    if reason is not None:
+        print(f"{server.name} is left out: {reason}")
+        yield None
+        return
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def open_sides(folder: Path, stack: contextlib.ExitStack) -> dict[str, Side]:
+    """Connect all clients with all databases."""
+    sides: dict[str, Side] = {}
+    options: dict[str, dict[str, Any]] = {
+        "sqlite": {"backend": "sqlite", "path": str(folder / "benchmark.db")}
+    }
+    for name, server in (("mysql", MariaDBServer()), ("postgresql", PostgreSQLServer())):
+        if stack.enter_context(started(server)) is not None:
+            parts = ("host", "port", "user", "password")
+            options[name] = {"backend": name, **{part: getattr(server, part) for part in parts}}
+    for name, given in options.items():
+        connection = dj.Connection(**given)
+        stack.callback(connection.close)
+        sides[name] = Here(connection)
+    given = os.environ.get("DJ_TEST_INCUMBENT")
+    python = Path(given or Path(sys.prefix, "incumbent", "bin", "python"))
+    if "mysql" in options and python.exists():
+        account = {name: text for name, text in options["mysql"].items() if name != "backend"}
+        incumbent = Incumbent(str(python), folder / "log", **account)
+        stack.callback(incumbent.stop)
+        sides[INCUMBENT] = incumbent
+    return sides
+
+
+def open_stores(folder: Path, stack: contextlib.ExitStack) -> dict[str, dict[str, Any]]:
+    """Make a folder, and buckets near and far."""
+    (folder / "objects").mkdir()
+    stores = {"file": {"protocol": "file", "location": str(folder / "objects")}}
+    server = stack.enter_context(started(S3Server()))
+    if server is not None:
+        server.make_bucket("bucket")
+        stores["s3"] = {
+            "protocol": "s3",
+            "endpoint": server.endpoint,
+            "bucket": "bucket",
+            "location": "lab",
+            "access_key": server.user,
+            "secret_key": server.password,
+        }
+        endpoint = stack.enter_context(distant(server))
+        stores["s3 far away"] = {**stores["s3"], "endpoint": endpoint}
+    return stores
 
 
 def main() -> None:
     """Measure all that can be had here."""
     dj.config["loglevel"] = "WARNING"
     dj.config["safemode"] = False
-    started = []
-    with tempfile.TemporaryDirectory() as folder:
-        sides: dict[str, Side] = {}
-        try:
-            path = str(Path(folder, "benchmark.db"))
-            sides["sqlite"] = Here(dj.Connection(backend="sqlite", path=path))
-            for name, server in (("mysql", MariaDBServer()), ("postgresql", PostgreSQLServer())):
-                reason = server.unavailable()
-                if reason is not None:
-                    print(f"{name} is left out: {reason}")
-                    continue
-                server.start()
-                started.append(server)
-                parts = ("host", "port", "user", "password")
-                account = {part: getattr(server, part) for part in parts}
-                sides[name] = Here(dj.Connection(backend=name, **account))
-                python = _incumbent()
-                if name == "mysql" and python.exists():
-                    sides["0.14 mysql"] = Incumbent(str(python), Path(folder, "log"), **account)
-            Path(folder, "objects").mkdir()
-            stores = {"file": {"protocol": "file", "location": str(Path(folder, "objects"))}}
-            s3 = S3Server()
-            if (reason := s3.unavailable()) is None:
-                s3.start()
-                started.append(s3)
-                s3.make_bucket("bucket")
-                stores["s3"] = {
-                    "protocol": "s3",
-                    "endpoint": s3.endpoint,
-                    "bucket": "bucket",
-                    "location": "lab",
-                    "access_key": s3.user,
-                    "secret_key": s3.password,
-                }
-            else:
-                print(f"s3 is left out: {reason}")
-            measure(sides, stores)
-        finally:
-            for side in sides.values():
-                if isinstance(side, Incumbent):
-                    side.stop()
-                else:
-                    side.connection.close()
-            for server in started:
-                server.stop()
-
-
-def _incumbent() -> Path:
-    given = os.environ.get("DJ_TEST_INCUMBENT")
-    return Path(given or Path(sys.prefix, "incumbent", "bin", "python"))
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        stores = open_stores(Path(folder), stack)
+        measure(open_sides(Path(folder), stack), stores)
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) == 3:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(delay(sys.argv[1], int(sys.argv[2])))
+    else:
+        main()

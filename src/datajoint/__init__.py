@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import diagram as diagram
     from . import errors as errors
     from . import hash as hash
+    from . import migrate as migrate
     from . import settings as settings
     from . import utils as utils
     from .admin import kill as kill
@@ -90,7 +91,7 @@ _EXPORTS = {
     "ERD": ("diagram", "Diagram"),
     "schema": ("schemas", "Schema"),
 }
-_MODULES = ("admin", "blob", "diagram", "errors", "hash", "settings", "utils")
+_MODULES = ("admin", "blob", "diagram", "errors", "hash", "migrate", "settings", "utils")
 
 __all__ = ["__version__", *_EXPORTS, *_MODULES]
 

@@ -22,7 +22,6 @@ from .altering import Plan, execute_alter
 from .connection import Connection, conn
 from .declare import ForeignKey, TableName, TableSpec, external_table
 from .errors import DataJointError, MissingExternalFile
-from .trackers import declare_tracker
 from .grammar import parse_type
 from .hash import uuid_from_buffer
 from .heading import Attribute
@@ -35,6 +34,7 @@ from .storage.base import Store
 from .storage.objects import Tracked
 from .storage.registry import get_store
 from .storage.transfer import transfer
+from .trackers import declare_tracker
 from .tracking import BATCH, look_up, note
 from .types import External, Other
 from .utils import user_choice

@@ -18,7 +18,6 @@ from .altering import Plan, execute_alter
 from .connection import Connection, conn
 from .declare import ForeignKey, TableName, TableSpec, external_table
 from .errors import ConflictError, DataJointError, IntegrityError
-from .trackers import declare_tracker
 from .heading import Attribute
 from .legacy import migrate_dj011_external_blob_storage_to_dj012
 from .logging import logger
@@ -29,6 +28,7 @@ from .storage.objects import Tracked
 from .storage.registry import get_store
 from .storage.transfer import transfer
 from .table import Table
+from .trackers import declare_tracker
 from .tracking import hold, lock, look_up, objects, references
 from .types import Adapted, External
 from .utils import did_you_mean
@@ -204,7 +204,8 @@ class _Move:
             changes,
             dry_run,
         )
-        logger.info("%s", report)
+        if not dry_run:
+            logger.info("%s", report)
         return report
 
     # -- what is moved ------------------------------------------------------------------------

@@ -309,6 +309,19 @@ def test_entities_inserted_meanwhile(
     assert values(scan & "scan < 4", tmp_path) == EXPECTED
 
 
+def test_programs_that_run_on(scan: type[dj.Manual], schema: dj.Schema, connect: Connect) -> None:
+    """They do not know yet that the table has changed."""
+    there = dj.FreeTable(connect(), scan.full_table_name)
+    assert len(there.fetch("movie")) == 3
+    migrate_store(schema, "a", "b")
+    assert (there & "scan = 3").fetch1("movie") == "another"
+    with pytest.raises(dj.errors.IntegrityError):
+        there.insert1({"scan": 4, "movie": "new"})
+    assert len(scan()) == 3
+    there.insert1({"scan": 4, "movie": "another"})  # which the target has
+    assert (scan & "scan = 4").fetch1("movie") == "another"
+
+
 def test_killed_anywhere(
     scan: type[dj.Manual], schema: dj.Schema, connect: Connect, tmp_path: Path
 ) -> None:

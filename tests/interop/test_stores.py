@@ -11,6 +11,7 @@ import pytest
 
 import datajoint as dj
 from datajoint.blob import pack
+from datajoint.migrate import migrate_store
 from datajoint.storage.base import Store
 from datajoint.storage.registry import get_store
 from datajoint.storage.s3 import S3Store
@@ -234,6 +235,22 @@ def test_garbage_of_the_other_is_collected(stored: Pair, here: Here, schema_name
     } - {orphan}
     assert len(objects()) == 4  # the file of type filepath stays, unless it is asked for
     stored.assert_same(FETCH)
+
+
+def test_migrated_to_another_store(
+    stored: Pair, here: Here, incumbent: Incumbent, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = {"protocol": "file", "location": str(tmp_path / "other"), "stage": str(tmp_path)}
+    stored.maker.run(ROWS)
+    dj.config["stores"]["other"] = other
+    incumbent.run("dj.config['stores']['other'] = other", other=other)
+    migrate_store(here.value("lab"), "ext", "other")
+    stored.run("vm = dj.VirtualModule('vm', name, connection=lab.connection); Item = vm.Item")
+    rows = stored.assert_same(FETCH)
+    assert rows[0]["raw"] == bytes(range(256)) * 5
+    stored.maker.run("Item.insert1(dict(item=9, movie=values[2]), ignore_extra_fields=True)")
+    assert stored.assert_same("(Item & 'item = 9').fetch1('movie')") == "text"
 
 
 def test_damage_is_found(stored: Pair, here: Here, sql: Sql) -> None:
