@@ -8,6 +8,7 @@
 #   make benchmark  set up, and time restrictions by many keys and large results
 #   make benchmark-blobs  set up, and time packing and unpacking beside DataJoint 0.14
 #   make fuzz     set up, and unpack hostile blobs; EXAMPLES=1000000
+#   make benchmark-stores  set up, with DataJoint 0.14 beside it, and time objects in stores
 #   make lint     set up, and check style and types
 #   make docs     set up, and build the documentation into site/
 #   make clean    remove all that was made
@@ -22,7 +23,7 @@ PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test interop soak soak-queries benchmark benchmark-blobs fuzz lint docs clean
+.PHONY: help demo test interop soak soak-queries benchmark benchmark-blobs benchmark-stores fuzz lint docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -56,6 +57,9 @@ benchmark-blobs: $(VENV)/.test $(VENV)/.incumbent
 fuzz: EXAMPLES = 1000000
 fuzz: $(VENV)/.test
 	$(BIN)/python tests/fuzz/fuzz_blob.py --cases $(EXAMPLES) $(if $(SEED),--seed $(SEED))
+
+benchmark-stores: $(VENV)/.test $(VENV)/.incumbent
+	$(BIN)/python benchmarks/stores.py
 
 lint: $(VENV)/.dev
 	$(BIN)/python -m ruff check

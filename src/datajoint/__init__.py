@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import diagram as diagram
     from . import errors as errors
     from . import hash as hash
+    from . import migrate as migrate
     from . import settings as settings
     from . import utils as utils
     from .admin import kill as kill
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .errors import DataJointError as DataJointError
     from .expression import U as U
     from .fetch import key as key
+    from .garbage import gc as gc
     from .hash import key_hash as key_hash
     from .logging import logger as logger
     from .schemas import Schema as Schema
@@ -76,6 +78,7 @@ _EXPORTS = {
     "config": ("settings", "config"),
     "conn": ("connection", "conn"),
     "create_virtual_module": ("schemas", "create_virtual_module"),
+    "gc": ("garbage", "gc"),
     "key": ("fetch", "key"),
     "kill": ("admin", "kill"),
     "kill_quick": ("admin", "kill_quick"),
@@ -88,7 +91,7 @@ _EXPORTS = {
     "ERD": ("diagram", "Diagram"),
     "schema": ("schemas", "Schema"),
 }
-_MODULES = ("admin", "blob", "diagram", "errors", "hash", "settings", "utils")
+_MODULES = ("admin", "blob", "diagram", "errors", "hash", "migrate", "settings", "utils")
 
 __all__ = ["__version__", *_EXPORTS, *_MODULES]
 

@@ -25,6 +25,7 @@ from .types import (
     DateTime,
     Decimal,
     Enum,
+    External,
     Float,
     Integer,
     Other,
@@ -274,6 +275,7 @@ def _merged(old: Attribute | None, new: Attribute, spec: TableSpec) -> Attribute
         )
     if old is None:
         return new
+    _check_store(old, new, spec)
     if not _same_type(old.attribute_type, new.attribute_type):
         _check_kinds(old, new, spec)
         return new
@@ -312,6 +314,23 @@ def _check_kinds(old: Attribute, new: Attribute, spec: TableSpec) -> None:
             "Add an attribute of another name and alter; give it values with `update1`; then "
             "remove the former one and alter again",
         )
+
+
+def _check_store(old: Attribute, new: Attribute, spec: TableSpec) -> None:
+    """Refuse another store, which does not have the objects."""
+    keys = [fk for fk in spec.foreign_keys if fk.child_attributes == (old.name,)]
+    stores = [fk.parent.store for fk in keys if fk.parent.store is not None]
+    one, other = old.stored_type, new.stored_type
+    if not (stores and isinstance(other, External)) or other.store in stores:
+        return
+    if isinstance(one, External) and one.kind != other.kind:  # which no value can be brought to
+        return
+    raise DataJointError(
+        f"{spec.name}: the objects of `{old.name}` are in the store `{stores[0]}`, and no "
+        f"alteration moves them to `{other.store}`",
+        f"Call datajoint.migrate.migrate_store(schema, '{stores[0]}', '{other.store}'), which "
+        "copies the objects and then alters the tables",
+    )
 
 
 def _same_default(old: Attribute, new: Attribute) -> bool:
@@ -371,6 +390,8 @@ def widens(old: AttributeType, new: AttributeType) -> bool:
         return old.size <= new.size
     if isinstance(old, (DateTime, Time)) and old.category == new.category:
         return bool(old.digits <= getattr(new, "digits", -1))
+    if isinstance(old, External) and isinstance(new, External):
+        return old.kind == new.kind  # the hash of an object is the same in whichever store
     return False
 
 

@@ -378,7 +378,11 @@ class Connection(Session):
         alteration = diff(self.table(spec.name), self._backend.catalogued(spec))
         if not alteration:
             return alteration, []
-        return alteration, self._run(lambda: self._backend.alter_statements(alteration))
+        return alteration, self.alter_statements(alteration)
+
+    def alter_statements(self, alteration: Alteration) -> list[str]:
+        """Write the statements that alter a table; nothing is changed yet."""
+        return self._run(lambda: self._backend.alter_statements(alteration))
 
     def alter_table(self, alteration: Alteration, statements: Sequence[str]) -> None:
         """Alter a table by the statements that were planned, all of them or none.

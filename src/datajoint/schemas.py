@@ -18,6 +18,7 @@ from .connection import Connection, conn
 from .declare import TableName
 from .dropping import check_outside, confirm_drop, execute_drop, plan_drop_schema
 from .errors import AccessError, ConflictError, DataJointError, MissingTableError
+from .external import ExternalMapping
 from .insertion import RowEncoder, rows_of
 from .jobs import JobTable, Log
 from .logging import logger
@@ -339,6 +340,11 @@ class Schema:
         return jobs
 
     @property
+    def external(self) -> ExternalMapping:
+        """What the schema keeps in stores, by the name of the store (manual 2.5)."""
+        return ExternalMapping(self.connection, self._name())
+
+    @property
     def log(self) -> Log:
         """Who declared, deleted and dropped what in the schema, and when."""
         return Log(self.connection, self._name())
@@ -384,7 +390,17 @@ class Schema:
         tables = [graph.tables[full].name for full in reversed(full_names)]
         others = (TableName(name, table) for table in connection.tables(name))
         hidden = [other for other in others if other not in tables]
+        stores = [store for store, table in self.external.items() if table]
         execute_drop(connection, [*tables, *hidden], name)
+        if stores:
+            logger.info(
+                "The objects of the dropped schema `%s` stay in its folder `%s` in the stores %s. "
+                "To remove them with a schema, delete its entities and call "
+                "`dj.gc(schema, dry_run=False, grace=0)` before it is dropped",
+                name,
+                name,
+                ", ".join(f"`{store}`" for store in stores),
+            )
 
 
 def _check_name(name: object) -> None:

@@ -20,7 +20,6 @@ from .describe import describe
 from .dropping import drop, drop_alone
 from .errors import DataJointError, MissingTableError
 from .expression import QueryExpression
-from .external import declare_stores
 from .grammar import Reference, parse_definition
 from .heading import Heading
 from .logging import logger
@@ -28,6 +27,7 @@ from .references import Context, adapted_spec, class_names, find_table
 from .service import log_event
 from .settings import config
 from .sql.algebra import Relation
+from .trackers import declare_stores
 from .types import Adapted
 from .utils import split_full_table_name
 

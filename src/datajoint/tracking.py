@@ -64,10 +64,16 @@ def _select(
     type_ = tracker.heading["hash"].attribute_type
     for part in _parts(_keys(connection, tracker, hashes)):
         given = algebra.OneOf(("hash",), tuple((key,) for key in part), (type_,))
-        relation = algebra.Restriction(tracker.relation, algebra.AllOf((given, condition)))
-        rows = connection.rows(Writer(connection.dialect).select(relation, _COLUMNS))
-        found |= {each.hash: each for each in decoded(connection, tracker, rows)}
+        both = algebra.AllOf((given, condition))
+        found |= {each.hash: each for each in objects(connection, tracker, both)}
     return found
+
+
+def objects(connection: Connection, tracker: TableSpec, condition: Condition) -> Iterator[Tracked]:
+    """Read the rows of the objects that meet a condition."""
+    relation = algebra.Restriction(tracker.relation, condition)
+    rows = connection.rows(Writer(connection.dialect).select(relation, _COLUMNS))
+    return decoded(connection, tracker, rows)
 
 
 def hold(
@@ -91,14 +97,17 @@ def hold(
     dict
         The rows of those that were noted before, as they are.
     """
-    known = look_up(connection, tracker, (each.hash for each in objects))
-    note(connection, tracker, [each for each in objects if each.hash not in known])
-    if not known:
-        return {}
-    held = lock(connection, tracker, known)
-    gone = known.keys() - held.keys()  # removed by others in between
-    note(connection, tracker, [each for each in objects if each.hash in gone])
-    return held
+    hashes = [each.hash for each in objects]
+    known = look_up(connection, tracker, hashes)
+    missing = [each for each in objects if each.hash not in known]
+    while True:
+        note(connection, tracker, missing)
+        # Those just noted too: where others have noted one meanwhile, it is not held by that.
+        held = lock(connection, tracker, hashes)
+        missing = [each for each in objects if each.hash not in held]
+        if not missing:
+            return {hash_: held[hash_] for hash_ in known}
+        # Removed by others in between.
 
 
 def note(
@@ -128,7 +137,12 @@ def note(
 
 
 def lock(
-    connection: Connection, tracker: TableSpec, hashes: Iterable[UUID], *, shared: bool = True
+    connection: Connection,
+    tracker: TableSpec,
+    hashes: Iterable[UUID],
+    *,
+    shared: bool = True,
+    wait: bool = True,
 ) -> dict[UUID, Tracked]:
     """Read the rows of objects, and keep them as they are until the transaction ends.
 
@@ -139,12 +153,15 @@ def lock(
     hashes : iterable of UUID
     shared : bool
         Whether others may hold them too and refer to them; without, nobody can.
+    wait : bool
+        Whether to wait for whoever holds any of them; otherwise these are left out.
     """
     dialect = connection.dialect
+    mode = dialect.share_lock if shared else dialect.exclusive_lock if wait else dialect.free_lock
     table = dialect.table(tracker.name.schema, tracker.name.table)
     found: dict[UUID, Tracked] = {}
     for part in _parts(_keys(connection, tracker, hashes)):
-        statement = lock_rows(dialect, table, _COLUMNS, "hash", part, shared=shared)
+        statement = lock_rows(dialect, table, _COLUMNS, "hash", part, mode)
         rows = connection.rows(statement)
         found |= {each.hash: each for each in decoded(connection, tracker, rows)}
     return found

@@ -94,6 +94,8 @@ def alter_statements(alteration: Alteration, belongings: Belongings) -> list[str
     if alteration.comment_changes:
         statements.append(table_comment(table, spec.heading.comment))
     commented = {new.name for _, new in alteration.changed} | {a.name for a in alteration.added}
+    # What is noted with an adapted type names the store that the foreign key refers to.
+    commented |= {name for fk in alteration.added_foreign_keys for name in fk.child_attributes}
     return statements + [
         comment(table, attribute)
         for attribute in spec.heading.all_attributes

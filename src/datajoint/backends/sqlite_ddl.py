@@ -31,7 +31,7 @@ from .catalog import (
 FOREIGN_KEY_INDEX = " (foreign key)"
 
 #: Categories of types whose values are stored in the same way whatever the size.
-_OF_ONE_FORM = ("integer", "bool", "float", "string", "enum", "blob")
+_OF_ONE_FORM = ("integer", "bool", "float", "string", "enum", "blob", "external")
 
 quote = DIALECT.quote
 

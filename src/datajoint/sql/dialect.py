@@ -9,7 +9,7 @@ from typing import Any
 from ..types import AttributeType
 from .fragment import Fragment, Template, Translate
 from .json_path import Steps
-from .text import SQL, literal
+from .text import SQL, listed, literal
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,14 @@ class Dialect:
     share_lock, exclusive_lock : str
         What stands after a query to keep its rows from being changed by others until the
         transaction ends: with others who do the same, or alone.
+    free_lock : str
+        As the latter, but rows that others hold are left out.
+    by_key : str
+        What stands after the name of a table to find its rows by the index of the primary key, so
+        that no others are looked at, for which it would have to wait if others hold them.
+    delete_keys : callable
+        The quoted names of a table and of its only key, and the encoded keys → the statement that
+        deletes these rows, and looks at no others.
     keeps_outer_constants : bool
         Whether aggregates know that a constant of a subquery on the right of a left join is NULL
         where there is no match.
@@ -141,6 +149,11 @@ class Dialect:
     keeps_outer_constants: bool = True
     share_lock: str = ""
     exclusive_lock: str = ""
+    free_lock: str = ""
+    by_key: str = ""
+    delete_keys: Callable[[str, str, Sequence[Any]], SQL] = lambda table, key, values: SQL(
+        f"DELETE FROM {table} WHERE {key} IN (", listed(zip(values), "{}"), ")"
+    )
 
     def quote(self, name: str) -> str:
         """Quote an identifier: the only place where names become SQL."""

@@ -27,7 +27,7 @@ from ..types import (
 from .dialect import Dialect, Storage
 from .fragment import Template
 from .mysql_json import json_equals, json_value, without_arrows
-from .text import SQL, folded, listed, literal
+from .text import SQL, Param, folded, join, listed, literal
 
 # -- types ----------------------------------------------------------------------------------------
 
@@ -111,6 +111,14 @@ def _replace(table: str, key: Sequence[str], rest: Sequence[str]) -> str:
     """
     assignments = "".join(f", {table}.{name} = VALUES({name})" for name in rest)
     return _skip(table, key, rest) + assignments
+
+
+def _delete_keys(table: str, key: str, values: Sequence[Any]) -> SQL:
+    """Join the keys with the table: a list of many, the server compares with all of its rows."""
+    keys = join(" UNION ALL ", (SQL("SELECT ", Param(value), " AS k") for value in values))
+    return SQL(
+        f"DELETE {table} FROM (", keys, f") AS listed STRAIGHT_JOIN {table} ON {table}.{key} = k"
+    )
 
 
 def _assigned(column: str, source: AttributeType | None, type_: AttributeType | None) -> str:
@@ -199,4 +207,7 @@ DIALECT = Dialect(
     keeps_outer_constants=False,
     share_lock=" LOCK IN SHARE MODE",
     exclusive_lock=" FOR UPDATE",
+    free_lock=" FOR UPDATE SKIP LOCKED",
+    by_key=" FORCE INDEX (PRIMARY)",
+    delete_keys=_delete_keys,
 )

@@ -223,4 +223,5 @@ DIALECT = Dialect(
     null_order=(" NULLS FIRST", " NULLS LAST"),
     share_lock=" FOR KEY SHARE",
     exclusive_lock=" FOR UPDATE",
+    free_lock=" FOR UPDATE SKIP LOCKED",
 )

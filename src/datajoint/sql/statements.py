@@ -141,13 +141,11 @@ def lock_rows(
     columns: Sequence[str],
     key: str,
     values: Sequence[Any],
-    *,
-    shared: bool,
+    lock: str,
 ) -> SQL:
     """Write the query of rows by their keys that keeps them as they are until the transaction ends.
 
-    The keys are listed one by one, so that the database finds each by the index, and locks no
-    other rows.
+    The database finds each by the index, and locks no other rows.
 
     Parameters
     ----------
@@ -157,11 +155,18 @@ def lock_rows(
         The only attribute of the primary key.
     values : sequence
         Encoded keys.
-    shared : bool
-        Whether others may lock the rows in the same way; without, nobody can refer to them.
+    lock : str
+        That of the dialect: ``share_lock``, ``exclusive_lock`` or ``free_lock``.
     """
     names = ", ".join(map(dialect.quote, columns))
     listed = join(", ", map(Param, values))
-    lock = dialect.share_lock if shared else dialect.exclusive_lock
     where = SQL(f" WHERE {dialect.quote(key)} IN (", listed, ")", lock)
-    return SQL(f"SELECT {names} FROM {table}", where)
+    return SQL(f"SELECT {names} FROM {table}{dialect.by_key}", where)
+
+
+def delete_keys(dialect: Dialect, table: str, key: str, values: Sequence[Any]) -> SQL:
+    """Write the statement that deletes rows by their keys, and locks no others.
+
+    Parameters are those of :func:`lock_rows`.
+    """
+    return dialect.delete_keys(table, dialect.quote(key), values)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from ..hash import uuid_from_buffer
 from .paths import object_path
 
 
@@ -33,6 +34,11 @@ class Tracked:
     attachment_name: str | None = None
     filepath: str | None = None
     contents_hash: UUID | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file of type ``filepath@store``, which belongs to the user."""
+        return self.filepath is not None and self.hash == uuid_from_buffer(b"", self.filepath)
 
     def path(self, schema: str, subfolding: Sequence[int]) -> str:
         """Name the object below the location of its store."""

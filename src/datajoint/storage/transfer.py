@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 
 from ..settings import config
 
@@ -37,14 +38,30 @@ def transfer(
     workers = min(config["external.transfers"] if workers is None else workers, len(items))
     if workers <= 1:
         return [function(item) for item in items]
+    results: list[Any] = [None] * len(items)
+    left = deque(range(len(items)))
+
+    def work() -> None:
+        # A task for each worker: one for each item would cost more than to read a small file.
+        while True:
+            try:
+                position = left.popleft()
+            except IndexError:
+                return
+            try:
+                results[position] = function(items[position])
+            except BaseException:
+                left.clear()
+                raise
+
     # A pool for each call takes a millisecond, and leaves nothing for a fork to break.
     with ThreadPoolExecutor(workers, thread_name_prefix="datajoint-transfer") as pool:
-        futures = [pool.submit(function, item) for item in items]
+        futures = [pool.submit(work) for _ in range(workers)]
         try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            pool.shutdown(cancel_futures=True)
+            wait(futures)
+        except BaseException:
+            left.clear()
+            raise
     for future in futures:
-        if future in done and (error := future.exception()):
-            raise error
-    return [future.result() for future in futures]
+        future.result()
+    return results
