@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -28,7 +30,8 @@ _CREDENTIALS = {
     "access_key": "external.aws_access_key_id",
     "secret_key": "external.aws_secret_access_key",
 }
-_stores: dict[str, Store] = {}
+#: The stores that are open, each with what it was asked for by.
+_stores: dict[str, tuple[Any, Store]] = {}
 
 
 def get_store(name: str) -> Store:
@@ -45,13 +48,24 @@ def get_store(name: str) -> Store:
     -----
     Manual 2.5.2.
     """
-    settings = store_settings(name, _entry(name))
-    store = _stores.get(name)
+    asked = (_entry(name), _working_folder())
+    given, store = _stores.get(name, (None, None))
+    if store is not None and given == asked:  # for each object that is read
+        return store
+    settings = store_settings(name, asked[0])
     if store is None or store.settings != settings:
         store = _open(settings)
         store.check()
-        _stores[name] = store
+    _stores[name] = (deepcopy(asked), store)
     return store
+
+
+def _working_folder() -> str:
+    """Name the folder that relative paths begin in; "" where it was removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
 
 def _entry(name: str) -> Any:

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 from ..settings import config
 
+#: After so many seconds it is looked whether one worker has done so many items. Threads that wait for
+#: nothing but each other, as with small files on the computer's own disk, make it take longer.
+_LOOK, _BRISK = 0.002, 2
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -56,8 +59,13 @@ def transfer(
 
     # A pool for each call takes a millisecond, and leaves nothing for a fork to break.
     with ThreadPoolExecutor(workers, thread_name_prefix="datajoint-transfer") as pool:
-        futures = [pool.submit(work) for _ in range(workers)]
+        futures = [pool.submit(work)]
         try:
+            while left and len(futures) < workers:
+                before = len(left)
+                wait(futures, _LOOK)
+                if before - len(left) < _BRISK:
+                    futures += [pool.submit(work) for _ in range(workers - len(futures))]
             wait(futures)
         except BaseException:
             left.clear()
