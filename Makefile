@@ -5,6 +5,7 @@
 #   make interop  set up, with DataJoint 0.14 beside it, and run the tests that share databases
 #   make soak     set up, and run the tests with random definitions long; EXAMPLES=1000
 #   make soak-queries  set up, and compare random queries with a model; EXAMPLES=20000
+#   make soak-stores  set up, and let processes insert, delete, fetch and collect; SECONDS=60
 #   make benchmark  set up, and time restrictions by many keys and large results
 #   make benchmark-blobs  set up, and time packing and unpacking beside DataJoint 0.14
 #   make fuzz     set up, and unpack hostile blobs; EXAMPLES=1000000
@@ -23,7 +24,8 @@ PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test interop soak soak-queries benchmark benchmark-blobs benchmark-stores fuzz lint docs clean
+.PHONY: help demo test interop soak soak-queries soak-stores fuzz
+.PHONY: benchmark benchmark-blobs benchmark-stores lint docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -46,6 +48,11 @@ soak-queries: EXAMPLES = 20000
 soak-queries: $(VENV)/.test
 	DJ_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/behaviour/test_algebra_model.py \
 		--hypothesis-profile=search --numprocesses=3 --dist=load -rP $(ARGS)
+
+soak-stores: SECONDS = 60
+soak-stores: $(VENV)/.test
+	DJ_TEST_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/behaviour/test_stores_garbage.py \
+		-k processes $(ARGS)
 
 benchmark: $(VENV)/.test
 	$(BIN)/python benchmarks/queries.py

@@ -16,16 +16,16 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import datajoint as dj
 from datajoint.errors import ConflictError
+from datajoint.storage.registry import get_store
 
 #: So few contents that the processes always meet.
 CONTENTS = range(8)
-#: How often a fetch is repeated whose entities are deleted meanwhile.
-_ATTEMPTS = 50
 
 
 def declare(schema: dj.Schema) -> Any:
@@ -34,6 +34,7 @@ def declare(schema: dj.Schema) -> Any:
         definition = """
         recording : bigint
         ---
+        version : bigint
         content : int
         movie : blob@soak
         notes = null : attach@soak
@@ -46,12 +47,13 @@ class Worker:
     """One process."""
 
     def __init__(self, number: int, options: dict[str, Any], schema: str, folder: Path) -> None:
-        self.random = random.Random(number)
+        self.random = random.Random()
         self.number = number
         self.folder = folder
         self.connection = dj.Connection(**options)
         self.schema = dj.Schema(schema, connection=self.connection)
         self.table = declare(self.schema)
+        slow_down(get_store("soak"), self.random)
         self.inserted = 0
         self.counts: Counter[str] = Counter()
 
@@ -75,6 +77,7 @@ class Worker:
         content = self.random.choice(CONTENTS)
         notes = self.folder / "notes" / f"{content}.txt"
         return {
+            "version": self.random.getrandbits(60),
             "content": content,
             "movie": value_of(content),
             "notes": self.random.choice([None, notes]),
@@ -118,20 +121,19 @@ class Worker:
 
     def fetch(self) -> None:
         """Fetch an entity; it may be deleted or changed between its row and its object."""
-        key = self.key()
-        if key is None:
+        keys = self.table.proj("version").fetch(as_dict=True, limit=20)
+        if not keys:
             return
-        for attempt in range(_ATTEMPTS):
-            try:
-                for row in (self.table & key).fetch(as_dict=True, download_path=self.folder):
-                    check(row)
-                return
-            except ConflictError:
+        entity = self.table & self.random.choice(keys)
+        try:
+            for row in entity.fetch(as_dict=True, download_path=self.folder):
+                check(row)
+        except ConflictError:
+            raise
+        except dj.DataJointError:
+            if entity:  # as it was, since no version comes twice
                 raise
-            except dj.DataJointError:
-                if attempt == _ATTEMPTS - 1 and self.table & key:
-                    raise
-                self.counts["fetch: repeated"] += 1
+            self.counts["fetch: deleted meanwhile"] += 1
 
     def collect(self) -> None:
         report = dj.gc(
@@ -150,6 +152,20 @@ class Worker:
 
     def clean(self) -> None:
         self.schema.external["soak"].delete(delete_external_files=True, display_progress=False)
+
+
+def slow_down(store: Any, random_: random.Random) -> None:
+    """Let a store take its time, so that others meet what is half done."""
+
+    def slow(call: Callable[..., Any]) -> Callable[..., Any]:
+        def slowed(*args: Any) -> Any:
+            time.sleep(random_.choice([0, 0, 0.01, 0.03]))
+            return call(*args)
+
+        return slowed
+
+    for name in ("info", "put", "delete"):
+        setattr(store, name, slow(getattr(store, name)))
 
 
 def value_of(content: int) -> dict[str, Any]:

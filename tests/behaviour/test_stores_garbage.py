@@ -560,7 +560,9 @@ dj.gc(schema, dry_run=False, grace=0)
 """
 
 
-@ONE_STORE
+@pytest.mark.parametrize(
+    "store_settings", ["file"] if SECONDS <= 5 else ["file", "s3"], indirect=True
+)
 def test_processes_that_insert_delete_fetch_and_collect(
     schema, stores, target, tmp_path, backend, capsys
 ):

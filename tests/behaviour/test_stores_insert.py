@@ -333,8 +333,8 @@ def test_many_rows_take_few_statements(
     tables.Movie.insert1((1000, "warm up", None))
     monkeypatch.setattr(dj.Connection, "_run", counting)
     tables.Movie.insert(rows)
-    # begin, look up, note, insert, commit
-    assert len(count) == 5
+    # begin, look up, note, hold, insert, commit
+    assert len(count) == 6
 
 
 KILLED = """

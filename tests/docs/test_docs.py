@@ -37,6 +37,7 @@ import pytest
 
 import datajoint as dj
 from datajoint.backends.registry import get_backend
+from datajoint.storage import registry
 from datajoint.url import choose_backend, resolve
 from servers import MariaDBServer, PostgreSQLServer, Server
 
@@ -114,6 +115,7 @@ def namespace(
     for variable in [name for name in os.environ if name.startswith("DJ_")]:
         monkeypatch.delenv(variable)
     monkeypatch.setattr("builtins.input", lambda question: print(f"{question}yes") or "yes")
+    monkeypatch.setattr(registry, "_stores", {})  # those of other pages, in their folders
     opened: list[dj.Connection] = []
     connect = dj.Connection.connect
     monkeypatch.setattr(dj.Connection, "connect", lambda c: opened.append(c) or connect(c))
