@@ -6,19 +6,23 @@ Manual 7.2.
 from __future__ import annotations
 
 import itertools
+import random
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from .connection import Connection
 from .declare import TableSpec
 from .decoding import Options
-from .errors import AccessError, DataJointError, DuplicateError, IntegrityError
+from .errors import AccessError, ConflictError, DataJointError, DuplicateError, IntegrityError
 from .expression import QueryExpression
 from .fetch import fetch_batches
 from .insertion import EncodedRow, RowEncoder, rows_of
 from .lineage import holders
+from .logging import logger
 from .placing import Placer
 from .refusals import Checker, explain
 from .sql.statements import insert_rows, insert_select
@@ -28,6 +32,8 @@ from .types import External
 CHUNK = 1000
 #: Chunks with this many bytes of blobs are sent, however few rows they have.
 _LARGE = 2**26
+#: How often an insert is repeated after conflicts with others.
+_REPEATS = 5
 #: What the modes of an insert may need on one database or another.
 _PRIVILEGES = {
     "insert": "INSERT",
@@ -76,7 +82,9 @@ def insert(
         return
     listed = rows_of(rows)
     encoded = (encoder.encode(row, i) for i, row in enumerate(listed))
-    chunks: Iterable[list[EncodedRow]] = _chunks(encoded, chunk_size, bool(spec.heading.blobs))
+    types = (attribute.attribute_type for attribute in spec.heading.attributes.values())
+    may_be_large = any(type_ is not None and type_.is_opaque for type_ in types)
+    chunks: Iterable[list[EncodedRow]] = _chunks(encoded, chunk_size, may_be_large)
     if progress:
         total = len(listed) if isinstance(listed, Sized) else None
         chunks = _with_progress(chunks, spec.name.table, total)
@@ -84,10 +92,10 @@ def insert(
 
 
 def _chunks(
-    rows: Iterator[EncodedRow], chunk_size: int, has_blobs: bool
+    rows: Iterator[EncodedRow], chunk_size: int, may_be_large: bool
 ) -> Iterator[list[EncodedRow]]:
-    """Divide rows into chunks of so many rows, and fewer where their blobs are large."""
-    if not has_blobs:
+    """Divide rows into chunks of so many rows, and fewer where they hold much memory."""
+    if not may_be_large:
         yield from iter(lambda: list(itertools.islice(rows, chunk_size)), [])
         return
     chunk: list[EncodedRow] = []
@@ -128,7 +136,38 @@ def _insert_chunks(
     *,
     alone: bool = False,
 ) -> None:
-    """Insert rows chunk by chunk, and explain why they are refused after they are undone.
+    """Insert rows chunk by chunk; again after a conflict with others who store the same objects.
+
+    That is where nothing else was undone with them, and they are few enough to be kept.
+    """
+    insert_all = partial(_insert_once, connection, spec, mode=mode, alone=alone)
+    if connection.in_transaction or not spec.uses_stores:
+        insert_all(chunks)
+        return
+    rest = iter(chunks)
+    first = list(itertools.islice(rest, 2))
+    if len(first) == 2:
+        insert_all(itertools.chain(first, rest))
+        return
+    for attempt in range(_REPEATS):
+        try:
+            insert_all(first)
+            return
+        except ConflictError as error:
+            logger.debug("The insert into %s is repeated: %s", spec.name, error)
+            time.sleep(random.uniform(0, 0.02 * 2**attempt))
+    insert_all(first)
+
+
+def _insert_once(
+    connection: Connection,
+    spec: TableSpec,
+    chunks: Iterable[list[EncodedRow]],
+    *,
+    mode: str,
+    alone: bool,
+) -> None:
+    """Insert rows, and explain why they are refused after they are undone.
 
     A row that is alone needs no transaction, unless stores get something of it.
     """

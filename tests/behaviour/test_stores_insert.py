@@ -433,6 +433,26 @@ def test_file_in_its_place_is_not_copied(schema: dj.Schema, folder: Path) -> Non
     assert [row[3] for row in tracked(schema)] == ["image.tif"]
 
 
+def test_insert_is_repeated_after_a_conflict(
+    tables: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, connection: dj.Connection
+) -> None:
+    """Others may store the same contents at once; outside of a transaction nobody is bothered."""
+    insert, conflicts = type(connection.backend).insert, ["first", "second"]
+
+    def conflicting(self: Any, statement: Any, rows: Any) -> Any:
+        if conflicts:
+            raise dj.errors.ConflictError(conflicts.pop())
+        return insert(self, statement, rows)
+
+    monkeypatch.setattr(type(connection.backend), "insert", conflicting)
+    tables.Movie.insert([(1, [1, 2], None), (2, [3], None)])
+    assert len(tables.Movie()) == 2
+    conflicts.append("third")
+    with pytest.raises(dj.errors.ConflictError), connection.transaction:
+        tables.Movie.insert1((3, [4], None))
+    assert len(tables.Movie()) == 2
+
+
 # -- copies: of handles, and of queries -----------------------------------------------------------
 
 
