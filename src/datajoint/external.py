@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
@@ -92,7 +92,7 @@ class ExternalTable(ServiceTable):
         self.connection.forget_catalog(self.name.schema)  # others may have declared tables
         return unreferenced(self.connection, self.spec)
 
-    def fetch_external_paths(self, **fetch_kwargs: Any) -> list[tuple[UUID, str]]:
+    def fetch_external_paths(self, **fetch_kwargs: Any) -> list[tuple[UUID, PurePosixPath]]:
         """List the places of the objects.
 
         Parameters
@@ -102,20 +102,17 @@ class ExternalTable(ServiceTable):
 
         Returns
         -------
-        list of (UUID, str)
-            The hash, and the path of the file or the URL of the object.
+        list of (UUID, PurePosixPath)
+            The hash, and the path in the file system or the bucket.
         """
         fetched = self.fetch(as_dict=True, **fetch_kwargs)
         names = ("hash", "size", "attachment_name", "filepath", "contents_hash")
+        store, schema = self.store, self.name.schema
+        objects = (Tracked(*(row[name] for name in names)) for row in fetched)
         return [
-            (row["hash"], self._locate(Tracked(*(row[name] for name in names)))) for row in fetched
+            (each.hash, store.place(each.path(schema, store.settings.subfolding)))
+            for each in objects
         ]
-
-    def _path(self, tracked: Tracked) -> str:
-        return tracked.path(self.name.schema, self.store.settings.subfolding)
-
-    def _locate(self, tracked: Tracked) -> str:
-        return self.store.locate(self._path(tracked))
 
     # -- removing what is not in use ------------------------------------------------------------
 

@@ -121,7 +121,7 @@ class TestMapping:
         assert len(scans.tracked.used()) == 3
         paths = scans.tracked.unused().fetch_external_paths()
         path = path_of(scans.schema, [1, 2, 3])
-        assert paths == [(uuid_from_buffer(pack([1, 2, 3])), scans.store.locate(path))]
+        assert paths == [(uuid_from_buffer(pack([1, 2, 3])), scans.store.place(path))]
         assert len(scans.tracked.fetch_external_paths(limit=2)) == 2
         assert (scans.tracked & "size = 7").fetch1("filepath") == "image.tif"
 

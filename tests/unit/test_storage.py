@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from datajoint.storage.files import replacing
 from datajoint.storage.local import LocalStore
 from datajoint.storage.paths import is_temporary
 from datajoint.storage.registry import get_store, store_settings
+from datajoint.storage.s3 import S3Store
 from datajoint.storage.transfer import transfer
 
 S3 = {
@@ -133,6 +134,12 @@ class TestSettings:
         with pytest.raises(DataJointError) as caught:
             store_settings("x", entry)
         assert str(caught.value) == message
+
+    def test_places_are_paths_as_in_0_14(self) -> None:
+        local = store_settings("x", {"protocol": "file", "location": "/data/raw/"})
+        assert LocalStore(local).place("lab/a") == PurePosixPath("/data/raw/lab/a")
+        bucket = store_settings("x", {**S3, "location": "/x/y/"})
+        assert S3Store(bucket).place("lab/a") == PurePosixPath("x/y/lab/a")
 
     def test_stage(self) -> None:
         with pytest.raises(DataJointError) as caught:

@@ -342,17 +342,6 @@ Relation = (
 )
 
 
-def stored(relation: Relation) -> Iterator[Stored]:
-    """List the tables whose values a relation has."""
-    if isinstance(relation, Stored):
-        yield relation
-    elif isinstance(relation, (Join, Union_)):
-        yield from stored(relation.left)
-        yield from stored(relation.right)
-    elif not isinstance(relation, Listing):
-        yield from stored(relation.source)
-
-
 def unrestricted(relation: Relation) -> tuple[Relation, tuple[Condition, ...]]:
     """Divide a relation into what it restricts and the conditions, in the order they were given."""
     conditions: list[Condition] = []

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
@@ -191,3 +191,7 @@ class Store(ABC):
     @abstractmethod
     def locate(self, path: str) -> str:
         """Name the place of an object for people: the file, or ``s3://bucket/key``."""
+
+    def place(self, path: str) -> PurePosixPath:
+        """Give the path of an object in the file system or the bucket."""
+        return PurePosixPath(self.settings.location) / path

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from ..errors import DataJointError, MissingExternalFile
@@ -130,6 +130,9 @@ class LocalStore(Store):
 
     def locate(self, path: str) -> str:
         return str(self._place(path))
+
+    def place(self, path: str) -> PurePosixPath:
+        return PurePosixPath(self._place(path).as_posix())
 
     # -- places and errors
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from importlib.util import module_from_spec
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from ..errors import BucketInaccessible, DataJointError, MissingExternalFile
@@ -287,6 +287,9 @@ class S3Store(Store):
 
     def locate(self, path: str) -> str:
         return f"s3://{self._bucket}/{self._key(path)}"
+
+    def place(self, path: str) -> PurePosixPath:
+        return PurePosixPath(self._key(path))
 
     # -- names and errors
 
