@@ -20,7 +20,7 @@ from .storage.objects import Tracked
 from .storage.outgoing import Outgoing
 from .storage.registry import get_store
 from .storage.transfer import transfer
-from .tracking import hold, lock, note, unused
+from .tracking import hold, lock, look_up, note, unused
 
 #: For each store, what is to be stored, each object once.
 _Objects = Mapping[str, Mapping[UUID, Outgoing]]
@@ -52,8 +52,10 @@ class Placer:
         rest = iter(chunks)
         first = list(itertools.islice(rest, 1))
         for name, objects in _objects(itertools.chain(*first)).items():
-            self._store(name, objects, {})
-            self._ahead |= {(name, hash_) for hash_ in objects}
+            # Not files: their paths tell nothing of their contents, and may be taken.
+            early = {h: each for h, each in objects.items() if each.type.kind != "filepath"}
+            self._store(name, early, look_up(self._connection, self._tracker(name), early))
+            self._ahead |= {(name, hash_) for hash_ in early}
         return itertools.chain(first, rest)
 
     def place(self, rows: Sequence[EncodedRow]) -> list[EncodedRow]:
@@ -71,11 +73,14 @@ class Placer:
             stored under the same path with other contents.
         """
         for name, objects in _objects(rows).items():
-            tracker = self._connection.table(external_table(self._spec.name.schema, name))
+            tracker = self._tracker(name)
             held = hold(self._connection, tracker, [each.object for each in objects.values()])
             self._settle_files(tracker, objects, held)
             self._store(name, objects, held)
         return [self._with_hashes(row) for row in rows]
+
+    def _tracker(self, store: str) -> TableSpec:
+        return self._connection.table(external_table(self._spec.name.schema, store))
 
     def _store(
         self, name: str, objects: Mapping[UUID, Outgoing], held: Mapping[UUID, Tracked]

@@ -95,7 +95,7 @@ def hold(
     Returns
     -------
     dict
-        The rows of those that were noted before, as they are.
+        The rows of those that others noted before, as they are.
     """
     hashes = [each.hash for each in objects]
     known = look_up(connection, tracker, hashes)
@@ -106,7 +106,12 @@ def hold(
         held = lock(connection, tracker, hashes)
         missing = [each for each in objects if each.hash not in held]
         if not missing:
-            return {hash_: held[hash_] for hash_ in known}
+            # Others may have noted one between the look and the note, as another file too.
+            return {
+                each.hash: held[each.hash]
+                for each in objects
+                if each.hash in known or held[each.hash] != each
+            }
         # Removed by others in between.
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import datajoint as dj
+from datajoint import tracking
 from datajoint.blob import pack
 from datajoint.storage.local import LocalStore
 
@@ -312,11 +313,55 @@ def test_file_with_new_contents(tables: SimpleNamespace, schema: dj.Schema, stag
     file.write_bytes(b"newer")
     with pytest.raises(dj.DataJointError, match=r"`image.tif` was inserted before with other cont"):
         tables.Image.insert1((2, file))
+    assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"old"}
     tables.Image.delete()
     tables.Image.insert1((1, file))
     ((_, size, _, path, contents),) = tracked(schema)
     assert (size, path, contents) == (5, "image.tif", UUID(md5(b"newer").hexdigest()))
     assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"newer"}
+
+
+def test_file_that_others_insert_meanwhile(
+    tables: SimpleNamespace,
+    connection: dj.Connection,
+    folder: Path,
+    stage: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A file that came between the look for it and the note of it is not overwritten."""
+    file = stage / "image.tif"
+    file.write_bytes(b"old")
+    tables.Image.insert1((1, file))
+    file.write_bytes(b"newer")
+    find, looks = tracking.look_up, []
+
+    def late(*args: Any) -> Any:
+        looks.append(1)
+        return {} if len(looks) == 1 else find(*args)
+
+    monkeypatch.setattr(tracking, "look_up", late)
+    with pytest.raises(dj.DataJointError, match=r"`image.tif` was inserted before with other cont"):
+        tables.Image.insert1((2, file))
+    assert objects(folder) == {"image.tif": b"old"}
+
+
+@pytest.mark.parametrize("table", ["Note", "Image"])
+def test_file_that_changes_does_not_overwrite_what_is_in_use(
+    tables: SimpleNamespace, folder: Path, stage: Path, table: str
+) -> None:
+    file = stage / "file"
+    file.write_bytes(b"first")
+    getattr(tables, table).insert1((1, file))
+    before = objects(folder)
+
+    def changing() -> Iterator[tuple[int, Path]]:
+        yield 2, file
+        file.write_bytes(b"other")
+        stage.joinpath("another").write_bytes(b"another")
+        yield 3, stage / "another"
+
+    getattr(tables, table).insert(changing())
+    assert before.items() <= objects(folder).items()
 
 
 def test_many_rows_take_few_statements(
@@ -333,8 +378,8 @@ def test_many_rows_take_few_statements(
     tables.Movie.insert1((1000, "warm up", None))
     monkeypatch.setattr(dj.Connection, "_run", counting)
     tables.Movie.insert(rows)
-    # begin, look up, note, hold, insert, commit
-    assert len(count) == 6
+    # begin, look up, note, hold, insert, commit; and a look before where objects go ahead
+    assert len(count) == 6 + connection.backend.has_one_writer
 
 
 KILLED = """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..blob import pack
-from ..hash import uuid_from_buffer, uuid_from_file
+from ..hash import uuid_from_buffer, uuid_from_file, uuid_from_stream
 from ..settings import config
 from ..types import External
 from .base import Metadata, Store
@@ -69,13 +69,17 @@ class Outgoing:
             raise ValueError(f"the file `{self.source}` was changed while it was stored")
 
     def is_stored(self, store: Store, path: str) -> bool:
-        """Tell whether the store has the object, as far as can be told without reading it."""
+        """Tell whether the store has the object; it is read only where nothing else tells."""
         info = store.info(path)
         if info is None or info.size != self.object.size:
             return False
         if self.type.kind != "filepath" or self.object.contents_hash is None:
             return True  # of a blob or an attached file, the path is a hash of the contents
-        return store.metadata(path).get("contents_hash") == str(self.object.contents_hash)
+        known = store.metadata(path).get("contents_hash")
+        if known:
+            return known == str(self.object.contents_hash)
+        with store.open(path) as stream:
+            return uuid_from_stream(stream) == self.object.contents_hash
 
 
 def outgoing(type_: External, value: Any, *, native_blobs: bool) -> Outgoing:
