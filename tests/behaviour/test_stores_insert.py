@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -164,6 +165,73 @@ def test_file_that_is_missing_is_refused(tables: SimpleNamespace, table: str) ->
         getattr(tables, table).insert1((1, "nowhere.txt"))
     with pytest.raises(dj.DataJointError, match=r"it is a int, not the path of a file"):
         getattr(tables, table).insert1((1, 7))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("x" * 300, r"cannot be the value of attribute `\w+` of type `.*`: it cannot be read: File"),
+        ("~nobody-of-that-name/x", r"it cannot be read: Could not determine home directory"),
+        (b"in\xff.txt", r"it has a name that is not UTF-8 text: rename the file"),
+    ],
+)
+def test_file_that_cannot_be_read_is_refused(
+    schema: dj.Schema, tables: SimpleNamespace, stage: Path, value: Any, message: str
+) -> None:
+    @schema
+    class Letter(dj.Manual):
+        definition = """
+        letter : int
+        ---
+        file : attach
+        """
+
+    if isinstance(value, bytes):
+        try:
+            (stage / os.fsdecode(value)).write_text("x")
+        except OSError:
+            pytest.skip("the file system takes names of UTF-8 only")
+        value = stage / os.fsdecode(value)
+    for table in (tables.Note, tables.Image, Letter):
+        with pytest.raises(dj.DataJointError, match=message):
+            table.insert1((1, value))
+        assert len(table.validate([(1, value)]).errors) == 1
+
+
+def test_path_that_the_tracking_table_has_no_room_for(
+    tables: SimpleNamespace, stage: Path
+) -> None:
+    folder = stage.joinpath(*["x" * 199] * 5)
+    folder.mkdir(parents=True)
+    (folder / "f").write_text("1")
+    row = (1, folder / "f")
+    message = "it has a path of 1001 characters below the stage, of which 1000 are allowed"
+    with pytest.raises(dj.DataJointError, match=message):
+        tables.Image.insert1(row)
+    assert message in str(tables.Image.validate([row]))
+
+
+def test_file_that_is_removed_before_it_is_stored(tables: SimpleNamespace, stage: Path) -> None:
+    def passing() -> Iterator[tuple[int, Path]]:
+        file = stage / "passing"
+        file.write_text("x")
+        yield 1, file
+        file.unlink()
+
+    with pytest.raises(dj.DataJointError, match="passing` could not be read when it was to be st"):
+        tables.Note.insert(passing())
+    assert len(tables.Note()) == 0
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_serialized_blobs_of_any_kind(
+    tables: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    serialized = kind(pack([1, 2]))
+    monkeypatch.setattr("datajoint.blob.bypass_serialization", True)
+    tables.Movie.insert1((1, serialized, None))
+    monkeypatch.undo()
+    assert tables.Movie.fetch1("frames") == [1, 2]
 
 
 def test_equal_contents_are_stored_once(
