@@ -223,6 +223,30 @@ def test_file_that_is_removed_before_it_is_stored(tables: SimpleNamespace, stage
     assert len(tables.Note()) == 0
 
 
+def test_contents_of_a_lookup_table_are_read_once(
+    stores: None, schema: dj.Schema, folder: Path, stage: Path
+) -> None:
+    file = stage / "f"
+    file.write_text("x")
+
+    def declare() -> Any:
+        @schema
+        class Icon(dj.Lookup):
+            definition = """
+            icon : int
+            ---
+            image : attach@raw
+            pixels : blob@raw
+            """
+            contents = ((1, file, [1, 2]), (2, file, [1, 2]))
+
+        return Icon
+
+    declare()
+    file.unlink()
+    assert len(declare()()) == len(objects(folder)) == 2
+
+
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_serialized_blobs_of_any_kind(
     tables: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, kind: type
