@@ -14,13 +14,13 @@ from uuid import UUID
 
 from .connection import Connection
 from .declare import TableSpec, external_table
-from .errors import DataJointError
+from .errors import DataJointError, IntegrityError
 from .insertion import EncodedRow
 from .storage.objects import Tracked
 from .storage.outgoing import Outgoing
 from .storage.registry import get_store
 from .storage.transfer import transfer
-from .tracking import hold, lock, look_up, note, unused
+from .tracking import forget, hold, lock, look_up, note, unused
 
 #: For each store, what is to be stored, each object once.
 _Objects = Mapping[str, Mapping[UUID, Outgoing]]
@@ -42,7 +42,7 @@ class Placer:
         self._ahead: set[tuple[str, UUID]] = set()
 
     def ahead(self, chunks: Iterable[list[EncodedRow]]) -> Iterable[list[EncodedRow]]:
-        """Store the objects of the first chunk before the transaction begins.
+        """Store the new objects of the first chunk before the transaction begins.
 
         That is where it would let nobody else write meanwhile. The objects are not held yet: when
         they are, it is looked whether they are still there.
@@ -52,9 +52,14 @@ class Placer:
         rest = iter(chunks)
         first = list(itertools.islice(rest, 1))
         for name, objects in _objects(itertools.chain(*first)).items():
-            # Not files: their paths tell nothing of their contents, and may be taken.
-            early = {h: each for h, each in objects.items() if each.type.kind != "filepath"}
-            self._store(name, early, look_up(self._connection, self._tracker(name), early))
+            known = look_up(self._connection, self._tracker(name), objects)
+            early = {
+                hash_: each
+                for hash_, each in objects.items()
+                # A file's path tells nothing of its contents: others may be storing it too.
+                if hash_ not in known and each.type.kind != "filepath"
+            }
+            self._store(name, early, {})
             self._ahead |= {(name, hash_) for hash_ in early}
         return itertools.chain(first, rest)
 
@@ -120,13 +125,21 @@ class Placer:
         free = unused(self._connection, tracker, hashes)
         for each in changed:
             if each.hash not in free:
-                raise DataJointError(
-                    f"Cannot insert into {self._spec.name}: the file `{each.filepath}` was "
-                    "inserted before with other contents, and is in use. To change it, delete the "
-                    "entities that refer to it, change the file, and insert them again"
-                )
+                raise self._in_use(each)
+            try:
+                # What others refer to meanwhile, a transaction does not see; foreign keys do.
+                forget(self._connection, tracker, [each.hash])
+            except IntegrityError as error:
+                raise self._in_use(each) from error
             del held[each.hash]
-        note(self._connection, tracker, changed, "replace")
+        note(self._connection, tracker, changed)
+
+    def _in_use(self, file: Tracked) -> DataJointError:
+        return DataJointError(
+            f"Cannot insert into {self._spec.name}: the file `{file.filepath}` was inserted before "
+            "with other contents, and is in use. To change it, delete the entities that refer to "
+            "it, change the file, and insert them again"
+        )
 
     def _with_hashes(self, row: EncodedRow) -> EncodedRow:
         columns, values = row

@@ -437,6 +437,26 @@ def test_file_that_others_insert_meanwhile(
     assert objects(folder) == {"image.tif": b"old"}
 
 
+def test_file_that_others_refer_to_unseen(
+    tables: SimpleNamespace, schema: dj.Schema, connect: Any, backend: str, folder: Path, stage: Path
+) -> None:
+    """A transaction sees what there was when it began; others may refer to the file since then."""
+    if backend == "sqlite":
+        pytest.skip("others cannot write during a transaction")
+    other = dj.VirtualModule("other", schema.database, connection=connect())
+    file = stage / "image.tif"
+    file.write_bytes(b"old")
+    tables.Image.insert1((1, file))
+    tables.Image.delete()
+    with pytest.raises(dj.DataJointError), schema.connection.transaction:
+        assert len(tables.Image()) == 0
+        other.Image.insert1((2, file))
+        file.write_bytes(b"newer")
+        tables.Image.insert1((3, file))
+    assert objects(folder) == {"image.tif": b"old"}
+    assert [size for _, size, *_ in tracked(schema)] == [3]
+
+
 @pytest.mark.parametrize("table", ["Note", "Image"])
 def test_file_that_changes_does_not_overwrite_what_is_in_use(
     tables: SimpleNamespace, folder: Path, stage: Path, table: str
