@@ -15,7 +15,7 @@ from uuid import UUID
 from .connection import Connection
 from .declare import TableSpec, external_table
 from .errors import DataJointError, IntegrityError
-from .insertion import EncodedRow
+from .insertion import EncodedRow, Fault
 from .storage.objects import Tracked
 from .storage.outgoing import Outgoing
 from .storage.registry import get_store
@@ -113,11 +113,7 @@ class Placer:
 
         Manual 5.7.2: deleted, changed, and inserted again.
         """
-        changed = [
-            each.object
-            for hash_, each in objects.items()
-            if each.type.kind == "filepath" and hash_ in held and each.object != held[hash_]
-        ]
+        changed = _changed(objects, held)
         if not changed:
             return
         hashes = [each.hash for each in changed]
@@ -125,21 +121,17 @@ class Placer:
         free = unused(self._connection, tracker, hashes)
         for each in changed:
             if each.hash not in free:
-                raise self._in_use(each)
+                raise self._refused(each)
             try:
                 # What others refer to meanwhile, a transaction does not see; foreign keys do.
                 forget(self._connection, tracker, [each.hash])
             except IntegrityError as error:
-                raise self._in_use(each) from error
+                raise self._refused(each) from error
             del held[each.hash]
         note(self._connection, tracker, changed)
 
-    def _in_use(self, file: Tracked) -> DataJointError:
-        return DataJointError(
-            f"Cannot insert into {self._spec.name}: the file `{file.filepath}` was inserted before "
-            "with other contents, and is in use. To change it, delete the entities that refer to "
-            "it, change the file, and insert them again"
-        )
+    def _refused(self, file: Tracked) -> DataJointError:
+        return DataJointError(f"Cannot insert into {self._spec.name}: {_in_use(file)}")
 
     def _with_hashes(self, row: EncodedRow) -> EncodedRow:
         columns, values = row
@@ -148,6 +140,42 @@ class Placer:
             encode(value.object.hash, value.type) if isinstance(value, Outgoing) else value
             for value in values
         )
+
+
+def files_in_use(
+    connection: Connection, spec: TableSpec, rows: Iterable[tuple[int | None, EncodedRow]]
+) -> list[Fault]:
+    """Find what an insert of rows, given with their numbers, would refuse of files in stores."""
+    rows = list(rows)
+    taken: dict[tuple[str, UUID], Tracked] = {}
+    for name, objects in _objects(row for _, row in rows).items():
+        tracker = connection.table(external_table(spec.name.schema, name))
+        files = [hash_ for hash_, each in objects.items() if each.type.kind == "filepath"]
+        changed = _changed(objects, look_up(connection, tracker, files))
+        free = unused(connection, tracker, [each.hash for each in changed])
+        taken |= {(name, each.hash): each for each in changed if each.hash not in free}
+    return [
+        Fault(number, (attribute,), value.source, _in_use(taken[value.type.store, value.object.hash]))
+        for number, (columns, values) in rows
+        for attribute, value in zip(columns, values, strict=True)
+        if isinstance(value, Outgoing) and (value.type.store, value.object.hash) in taken
+    ]
+
+
+def _changed(objects: Mapping[UUID, Outgoing], held: Mapping[UUID, Tracked]) -> list[Tracked]:
+    """Find the files that were inserted before with other contents."""
+    return [
+        each.object
+        for hash_, each in objects.items()
+        if each.type.kind == "filepath" and hash_ in held and each.object != held[hash_]
+    ]
+
+
+def _in_use(file: Tracked) -> str:
+    return (
+        f"the file `{file.filepath}` was inserted before with other contents, and is in use. To "
+        "change it, delete the entities that refer to it, change the file, and insert them again"
+    )
 
 
 def _objects(rows: Iterable[EncodedRow]) -> _Objects:

@@ -405,8 +405,12 @@ def test_file_with_new_contents(tables: SimpleNamespace, schema: dj.Schema, stag
     file.write_bytes(b"newer")
     with pytest.raises(dj.DataJointError, match=r"`image.tif` was inserted before with other cont"):
         tables.Image.insert1((2, file))
+    (fault,) = tables.Image.validate([(2, file)]).errors
+    assert (fault.row, fault.attributes, fault.value) == (0, ("path",), file)
+    assert fault.message.startswith("the file `image.tif` was inserted before with other conten")
     assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"old"}
     tables.Image.delete()
+    assert tables.Image.validate([(2, file)])
     tables.Image.insert1((1, file))
     ((_, size, _, path, contents),) = tracked(schema)
     assert (size, path, contents) == (5, "image.tif", UUID(md5(b"newer").hexdigest()))
