@@ -155,7 +155,9 @@ def files_in_use(
         free = unused(connection, tracker, [each.hash for each in changed])
         taken |= {(name, each.hash): each for each in changed if each.hash not in free}
     return [
-        Fault(number, (attribute,), value.source, _in_use(taken[value.type.store, value.object.hash]))
+        Fault(
+            number, (attribute,), value.source, _in_use(taken[value.type.store, value.object.hash])
+        )
         for number, (columns, values) in rows
         for attribute, value in zip(columns, values, strict=True)
         if isinstance(value, Outgoing) and (value.type.store, value.object.hash) in taken

@@ -170,7 +170,10 @@ def test_file_that_is_missing_is_refused(tables: SimpleNamespace, table: str) ->
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("x" * 300, r"cannot be the value of attribute `\w+` of type `.*`: it cannot be read: File"),
+        (
+            "x" * 300,
+            r"cannot be the value of attribute `\w+` of type `.*`: it cannot be read: File",
+        ),
         ("~nobody-of-that-name/x", r"it cannot be read: Could not determine home directory"),
         (b"in\xff.txt", r"it has a name that is not UTF-8 text: rename the file"),
     ],
@@ -198,9 +201,7 @@ def test_file_that_cannot_be_read_is_refused(
         assert len(table.validate([(1, value)]).errors) == 1
 
 
-def test_path_that_the_tracking_table_has_no_room_for(
-    tables: SimpleNamespace, stage: Path
-) -> None:
+def test_path_that_the_tracking_table_has_no_room_for(tables: SimpleNamespace, stage: Path) -> None:
     folder = stage.joinpath(*["x" * 199] * 5)
     folder.mkdir(parents=True)
     (folder / "f").write_text("1")
@@ -442,7 +443,12 @@ def test_file_that_others_insert_meanwhile(
 
 
 def test_file_that_others_refer_to_unseen(
-    tables: SimpleNamespace, schema: dj.Schema, connect: Any, backend: str, folder: Path, stage: Path
+    tables: SimpleNamespace,
+    schema: dj.Schema,
+    connect: Any,
+    backend: str,
+    folder: Path,
+    stage: Path,
 ) -> None:
     """A transaction sees what there was when it began; others may refer to the file since then."""
     if backend == "sqlite":

@@ -250,7 +250,6 @@ class TestGetStore:
         with pytest.raises(DataJointError, match="RuntimeError: seen"):
             store.get("a")
 
-
     def test_password_in_a_location_is_hidden(self) -> None:
         url = "ftp://eva:ge@heim@127.0.0.1/x"
         entry = {"protocol": "ftp", "location": url, "host": "127.0.0.1", "port": 1}

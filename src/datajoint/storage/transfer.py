@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from ..settings import config
 
-#: After so many seconds it is looked whether one worker has done so many items. Threads that wait for
-#: nothing but each other, as with small files on the computer's own disk, make it take longer.
+#: After so many seconds it is looked whether one worker has done so many items. Threads that wait
+#: for nothing but each other, as with small files on the computer's own disk, make it take longer.
 _LOOK, _BRISK = 0.002, 2
 Item = TypeVar("Item")
 Result = TypeVar("Result")
