@@ -609,7 +609,7 @@ class TestFaults:
     def test_no_stage(self, scans, stores):
         del stores["stage"]
         dj.config["stores"] = {"raw": dict(stores)}
-        with pytest.raises(DataJointError, match="The store `raw` has no stage"):
+        with pytest.raises(DataJointError, match=r'\["raw"\] is missing "stage"'):
             scans.fetch("image")
 
     def test_names_that_lead_elsewhere(self, scans, tmp_path, folder):
