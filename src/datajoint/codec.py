@@ -15,7 +15,7 @@ from typing import Any
 from .blob import pack, unpack
 from .sql.dialect import Dialect
 from .storage.handles import AttachedFile, Handle, Reading
-from .storage.outgoing import existing_file, outgoing, outgoing_contents
+from .storage.outgoing import existing_file, outgoing, outgoing_contents, readable
 from .storage.saving import join_attached
 from .types import Adapted, Attachment, AttributeType, External
 
@@ -117,5 +117,6 @@ def decoder(
 
 def _read_file(path: Any) -> bytes:
     """Read a file, with its name before it."""
-    file = existing_file(path)
-    return join_attached(file.name, file.read_bytes())
+    with readable():
+        file = existing_file(path)
+        return join_attached(file.name, file.read_bytes())

@@ -21,11 +21,10 @@ from .declare import TableSpec, external_table
 from .errors import ConflictError, DataJointError, IntegrityError
 from .sql import algebra
 from .sql.select import Writer
-from .sql.statements import delete_keys
 from .storage.base import ObjectInfo, Store
 from .storage.objects import Tracked
 from .storage.paths import hash_of, is_temporary
-from .tracking import lock, look_up, note, unused
+from .tracking import forget, lock, look_up, note, unused
 
 #: So many objects are removed in one transaction, for which those who insert them may have to wait.
 BATCH = 200
@@ -161,7 +160,7 @@ def _remove(
         try:
             with connection.atomic():
                 # Before the objects, since the foreign keys are checked once more by it.
-                _delete_rows(connection, tracker, free)
+                forget(connection, tracker, free)
                 reasons: Mapping[str, Exception] = {}
                 if store is not None:
                     reasons = store.delete(paths.values())
@@ -170,7 +169,7 @@ def _remove(
         except _NotRemoved as error:
             reasons = error.reasons
             gone = [hash_ for hash_ in free if paths.get(hash_) not in reasons]
-            _delete_rows(connection, tracker, gone)
+            forget(connection, tracker, gone)
     kept = {hash_: path for hash_, path in paths.items() if path in reasons}
     return Removal(
         tuple(each for each in free.values() if each.hash not in kept),
@@ -209,16 +208,6 @@ def _in_other_schemas(
         if name != tracker.name and connection.is_declared(name):
             found |= look_up(connection, connection.table(name), hashes).keys()
     return frozenset(found)
-
-
-def _delete_rows(connection: Connection, tracker: TableSpec, hashes: Collection[UUID]) -> None:
-    dialect, type_ = connection.dialect, tracker.heading["hash"].attribute_type
-    table = dialect.table(tracker.name.schema, tracker.name.table)
-    keys = [dialect.encode(hash_, type_) for hash_ in hashes]
-    with connection.requiring("DELETE", "delete from", tracker.name):
-        for start in range(0, len(keys), BATCH):
-            part = keys[start : start + BATCH]
-            connection.execute(delete_keys(dialect, table, "hash", part))
 
 
 # -- objects without rows -------------------------------------------------------------------------

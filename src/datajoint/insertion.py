@@ -182,23 +182,33 @@ class RowEncoder:
         DataJointError
             When a value does not fit the type of its attribute.
         """
-        return self._encode(row, number, self._throw)
+        return self._encode(row, number, self._throw, self._names)
+
+    def encode_key(self, row: Any, number: int | None = None) -> EncodedRow:
+        """Encode the primary key of a row; errors are those of `encode`."""
+        return self._encode(row, number, self._throw, tuple(self._heading.primary_key))
 
     def check(self, row: Any, number: int) -> tuple[EncodedRow, list[Fault]]:
         """Encode a row as far as that is possible, and list all that is wrong with it."""
         faults: list[Fault] = []
-        return self._encode(row, number, faults.append), faults
+        return self._encode(row, number, faults.append, self._names), faults
 
     def _throw(self, fault: Fault) -> None:
         fault.throw(self._spec.name)
 
-    def _encode(self, row: Any, number: int | None, report: Callable[[Fault], None]) -> EncodedRow:
+    def _encode(
+        self,
+        row: Any,
+        number: int | None,
+        report: Callable[[Fault], None],
+        names: tuple[str, ...],
+    ) -> EncodedRow:
         fields = self._fields(row, number, report)
         if fields is None:
             return (), ()
         columns: list[str] = []
         values: list[Any] = []
-        for name in self._names:
+        for name in names:
             attribute = self._heading.attributes[name]
             value = fields.get(name)
             if _is_missing(attribute, value):

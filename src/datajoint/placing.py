@@ -14,13 +14,13 @@ from uuid import UUID
 
 from .connection import Connection
 from .declare import TableSpec, external_table
-from .errors import DataJointError
-from .insertion import EncodedRow
+from .errors import DataJointError, IntegrityError
+from .insertion import EncodedRow, Fault
 from .storage.objects import Tracked
 from .storage.outgoing import Outgoing
 from .storage.registry import get_store
 from .storage.transfer import transfer
-from .tracking import hold, lock, note, unused
+from .tracking import forget, hold, lock, look_up, note, unused
 
 #: For each store, what is to be stored, each object once.
 _Objects = Mapping[str, Mapping[UUID, Outgoing]]
@@ -42,7 +42,7 @@ class Placer:
         self._ahead: set[tuple[str, UUID]] = set()
 
     def ahead(self, chunks: Iterable[list[EncodedRow]]) -> Iterable[list[EncodedRow]]:
-        """Store the objects of the first chunk before the transaction begins.
+        """Store the new objects of the first chunk before the transaction begins.
 
         That is where it would let nobody else write meanwhile. The objects are not held yet: when
         they are, it is looked whether they are still there.
@@ -52,8 +52,15 @@ class Placer:
         rest = iter(chunks)
         first = list(itertools.islice(rest, 1))
         for name, objects in _objects(itertools.chain(*first)).items():
-            self._store(name, objects, {})
-            self._ahead |= {(name, hash_) for hash_ in objects}
+            known = look_up(self._connection, self._tracker(name), objects)
+            early = {
+                hash_: each
+                for hash_, each in objects.items()
+                # A file's path tells nothing of its contents: others may be storing it too.
+                if hash_ not in known and each.type.kind != "filepath"
+            }
+            self._store(name, early, {})
+            self._ahead |= {(name, hash_) for hash_ in early}
         return itertools.chain(first, rest)
 
     def place(self, rows: Sequence[EncodedRow]) -> list[EncodedRow]:
@@ -71,11 +78,14 @@ class Placer:
             stored under the same path with other contents.
         """
         for name, objects in _objects(rows).items():
-            tracker = self._connection.table(external_table(self._spec.name.schema, name))
+            tracker = self._tracker(name)
             held = hold(self._connection, tracker, [each.object for each in objects.values()])
             self._settle_files(tracker, objects, held)
             self._store(name, objects, held)
         return [self._with_hashes(row) for row in rows]
+
+    def _tracker(self, store: str) -> TableSpec:
+        return self._connection.table(external_table(self._spec.name.schema, store))
 
     def _store(
         self, name: str, objects: Mapping[UUID, Outgoing], held: Mapping[UUID, Tracked]
@@ -103,11 +113,7 @@ class Placer:
 
         Manual 5.7.2: deleted, changed, and inserted again.
         """
-        changed = [
-            each.object
-            for hash_, each in objects.items()
-            if each.type.kind == "filepath" and hash_ in held and each.object != held[hash_]
-        ]
+        changed = _changed(objects, held)
         if not changed:
             return
         hashes = [each.hash for each in changed]
@@ -115,13 +121,17 @@ class Placer:
         free = unused(self._connection, tracker, hashes)
         for each in changed:
             if each.hash not in free:
-                raise DataJointError(
-                    f"Cannot insert into {self._spec.name}: the file `{each.filepath}` was "
-                    "inserted before with other contents, and is in use. To change it, delete the "
-                    "entities that refer to it, change the file, and insert them again"
-                )
+                raise self._refused(each)
+            try:
+                # What others refer to meanwhile, a transaction does not see; foreign keys do.
+                forget(self._connection, tracker, [each.hash])
+            except IntegrityError as error:
+                raise self._refused(each) from error
             del held[each.hash]
-        note(self._connection, tracker, changed, "replace")
+        note(self._connection, tracker, changed)
+
+    def _refused(self, file: Tracked) -> DataJointError:
+        return DataJointError(f"Cannot insert into {self._spec.name}: {_in_use(file)}")
 
     def _with_hashes(self, row: EncodedRow) -> EncodedRow:
         columns, values = row
@@ -130,6 +140,44 @@ class Placer:
             encode(value.object.hash, value.type) if isinstance(value, Outgoing) else value
             for value in values
         )
+
+
+def files_in_use(
+    connection: Connection, spec: TableSpec, rows: Iterable[tuple[int | None, EncodedRow]]
+) -> list[Fault]:
+    """Find what an insert of rows, given with their numbers, would refuse of files in stores."""
+    rows = list(rows)
+    taken: dict[tuple[str, UUID], Tracked] = {}
+    for name, objects in _objects(row for _, row in rows).items():
+        tracker = connection.table(external_table(spec.name.schema, name))
+        files = [hash_ for hash_, each in objects.items() if each.type.kind == "filepath"]
+        changed = _changed(objects, look_up(connection, tracker, files))
+        free = unused(connection, tracker, [each.hash for each in changed])
+        taken |= {(name, each.hash): each for each in changed if each.hash not in free}
+    return [
+        Fault(
+            number, (attribute,), value.source, _in_use(taken[value.type.store, value.object.hash])
+        )
+        for number, (columns, values) in rows
+        for attribute, value in zip(columns, values, strict=True)
+        if isinstance(value, Outgoing) and (value.type.store, value.object.hash) in taken
+    ]
+
+
+def _changed(objects: Mapping[UUID, Outgoing], held: Mapping[UUID, Tracked]) -> list[Tracked]:
+    """Find the files that were inserted before with other contents."""
+    return [
+        each.object
+        for hash_, each in objects.items()
+        if each.type.kind == "filepath" and hash_ in held and each.object != held[hash_]
+    ]
+
+
+def _in_use(file: Tracked) -> str:
+    return (
+        f"the file `{file.filepath}` was inserted before with other contents, and is in use. To "
+        "change it, delete the entities that refer to it, change the file, and insert them again"
+    )
 
 
 def _objects(rows: Iterable[EncodedRow]) -> _Objects:

@@ -495,7 +495,8 @@ def _fill(table: UserTable, contents: Any) -> None:
             f"{table.name}: `contents` cannot be used with an auto_increment attribute"
         )
     encoder = RowEncoder(table.spec, table.connection.dialect, ignore_extra_fields=False)
-    encoded = [dict(zip(*encoder.encode(row, i), strict=True)) for i, row in enumerate(rows)]
+    # Nothing but keys: large values take their time, and attached files may be gone by now.
+    encoded = [dict(zip(*encoder.encode_key(row, i), strict=True)) for i, row in enumerate(rows)]
     names = tuple(heading.primary_key)
     keys = tuple({tuple(row.get(name) for name in names) for row in encoded})
     if not keys:

@@ -16,7 +16,7 @@ from .declare import TableSpec, external_table
 from .sql import algebra
 from .sql.algebra import Condition
 from .sql.select import Writer
-from .sql.statements import insert_rows, lock_rows
+from .sql.statements import delete_keys, insert_rows, lock_rows
 from .storage.objects import Tracked
 
 #: So many rows are asked for, or locked, by one statement.
@@ -95,7 +95,7 @@ def hold(
     Returns
     -------
     dict
-        The rows of those that were noted before, as they are.
+        The rows of those that others noted before, as they are.
     """
     hashes = [each.hash for each in objects]
     known = look_up(connection, tracker, hashes)
@@ -106,26 +106,20 @@ def hold(
         held = lock(connection, tracker, hashes)
         missing = [each for each in objects if each.hash not in held]
         if not missing:
-            return {hash_: held[hash_] for hash_ in known}
+            # Others may have noted one between the look and the note, as another file too.
+            return {
+                each.hash: held[each.hash]
+                for each in objects
+                if each.hash in known or held[each.hash] != each
+            }
         # Removed by others in between.
 
 
-def note(
-    connection: Connection, tracker: TableSpec, objects: Sequence[Tracked], mode: str = "skip"
-) -> None:
-    """Insert the rows of objects; wait for whoever holds one of them.
-
-    Parameters
-    ----------
-    connection : Connection
-    tracker : TableSpec
-    objects : sequence of Tracked
-    mode : {"skip", "replace"}
-        What happens to rows that exist.
-    """
+def note(connection: Connection, tracker: TableSpec, objects: Sequence[Tracked]) -> None:
+    """Insert the rows of objects, but for those that exist; wait for whoever holds one of them."""
     dialect, heading = connection.dialect, tracker.heading
     table = dialect.table(tracker.name.schema, tracker.name.table)
-    statement = insert_rows(dialect, table, _COLUMNS, ["hash"], heading.stored_rest, mode)
+    statement = insert_rows(dialect, table, _COLUMNS, ["hash"], heading.stored_rest, "skip")
     types = [heading[name].attribute_type for name in _COLUMNS]
     # In an order that is the same for all, so that two who wait for each other are rare.
     for part in _parts(sorted(objects, key=lambda each: each.hash.bytes)):
@@ -134,6 +128,21 @@ def note(
             for each in part
         ]
         connection.insert(statement, rows)
+
+
+def forget(connection: Connection, tracker: TableSpec, hashes: Iterable[UUID]) -> None:
+    """Delete the rows of objects.
+
+    Raises
+    ------
+    IntegrityError
+        When something refers to one of them, seen by this transaction or not.
+    """
+    dialect = connection.dialect
+    table = dialect.table(tracker.name.schema, tracker.name.table)
+    with connection.requiring("DELETE", "delete from", tracker.name):
+        for part in _parts(_keys(connection, tracker, hashes)):
+            connection.execute(delete_keys(dialect, table, "hash", part))
 
 
 def lock(

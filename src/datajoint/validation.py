@@ -14,6 +14,7 @@ from .connection import Connection
 from .declare import TableName, TableSpec
 from .errors import DataJointError
 from .insertion import EncodedRow, Fault, RowEncoder, rows_of
+from .placing import files_in_use
 from .refusals import Checker
 
 #: How many errors are shown.
@@ -102,12 +103,17 @@ def validate(
     count = 0
     for chunk in iter(lambda: list(itertools.islice(numbered, chunk_size)), []):
         count += len(chunk)
-        errors += _faults(chunk, encoder, checker)
+        encoded, faults = _encoded(chunk, encoder)
+        faults += checker.faults(encoded)
+        faults += files_in_use(connection, spec, encoded)
+        errors += sorted(faults, key=lambda fault: fault.row or 0)
     return Validation(spec.name, count, tuple(errors))
 
 
-def _faults(chunk: Iterable[tuple[int, Any]], encoder: RowEncoder, checker: Checker) -> list[Fault]:
-    """Check each value, and then the keys and references of the rows whose values are right."""
+def _encoded(
+    chunk: Iterable[tuple[int, Any]], encoder: RowEncoder
+) -> tuple[list[tuple[int | None, EncodedRow]], list[Fault]]:
+    """Check each value; the rows whose values are right are to be checked further."""
     faults: list[Fault] = []
     encoded: list[tuple[int | None, EncodedRow]] = []
     for number, row in chunk:
@@ -115,5 +121,4 @@ def _faults(chunk: Iterable[tuple[int, Any]], encoder: RowEncoder, checker: Chec
         faults += found
         if not found:
             encoded.append((number, values))
-    faults += checker.faults(encoded)
-    return sorted(faults, key=lambda fault: fault.row or 0)
+    return encoded, faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 import datajoint as dj
+from datajoint import tracking
 from datajoint.blob import pack
 from datajoint.storage.local import LocalStore
 
@@ -163,6 +165,98 @@ def test_file_that_is_missing_is_refused(tables: SimpleNamespace, table: str) ->
         getattr(tables, table).insert1((1, "nowhere.txt"))
     with pytest.raises(dj.DataJointError, match=r"it is a int, not the path of a file"):
         getattr(tables, table).insert1((1, 7))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            "x" * 300,
+            r"cannot be the value of attribute `\w+` of type `.*`: it cannot be read: File",
+        ),
+        ("~nobody-of-that-name/x", r"it cannot be read: Could not determine home directory"),
+        (b"in\xff.txt", r"it has a name that is not UTF-8 text: rename the file"),
+    ],
+)
+def test_file_that_cannot_be_read_is_refused(
+    schema: dj.Schema, tables: SimpleNamespace, stage: Path, value: Any, message: str
+) -> None:
+    @schema
+    class Letter(dj.Manual):
+        definition = """
+        letter : int
+        ---
+        file : attach
+        """
+
+    if isinstance(value, bytes):
+        try:
+            (stage / os.fsdecode(value)).write_text("x")
+        except OSError:
+            pytest.skip("the file system takes names of UTF-8 only")
+        value = stage / os.fsdecode(value)
+    for table in (tables.Note, tables.Image, Letter):
+        with pytest.raises(dj.DataJointError, match=message):
+            table.insert1((1, value))
+        assert len(table.validate([(1, value)]).errors) == 1
+
+
+def test_path_that_the_tracking_table_has_no_room_for(tables: SimpleNamespace, stage: Path) -> None:
+    folder = stage.joinpath(*["x" * 199] * 5)
+    folder.mkdir(parents=True)
+    (folder / "f").write_text("1")
+    row = (1, folder / "f")
+    message = "it has a path of 1001 characters below the stage, of which 1000 are allowed"
+    with pytest.raises(dj.DataJointError, match=message):
+        tables.Image.insert1(row)
+    assert message in str(tables.Image.validate([row]))
+
+
+def test_file_that_is_removed_before_it_is_stored(tables: SimpleNamespace, stage: Path) -> None:
+    def passing() -> Iterator[tuple[int, Path]]:
+        file = stage / "passing"
+        file.write_text("x")
+        yield 1, file
+        file.unlink()
+
+    with pytest.raises(dj.DataJointError, match="passing` could not be read when it was to be st"):
+        tables.Note.insert(passing())
+    assert len(tables.Note()) == 0
+
+
+def test_contents_of_a_lookup_table_are_read_once(
+    stores: None, schema: dj.Schema, folder: Path, stage: Path
+) -> None:
+    file = stage / "f"
+    file.write_text("x")
+
+    def declare() -> Any:
+        @schema
+        class Icon(dj.Lookup):
+            definition = """
+            icon : int
+            ---
+            image : attach@raw
+            pixels : blob@raw
+            """
+            contents = ((1, file, [1, 2]), (2, file, [1, 2]))
+
+        return Icon
+
+    declare()
+    file.unlink()
+    assert len(declare()()) == len(objects(folder)) == 2
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_serialized_blobs_of_any_kind(
+    tables: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    serialized = kind(pack([1, 2]))
+    monkeypatch.setattr("datajoint.blob.bypass_serialization", True)
+    tables.Movie.insert1((1, serialized, None))
+    monkeypatch.undo()
+    assert tables.Movie.fetch1("frames") == [1, 2]
 
 
 def test_equal_contents_are_stored_once(
@@ -312,11 +406,84 @@ def test_file_with_new_contents(tables: SimpleNamespace, schema: dj.Schema, stag
     file.write_bytes(b"newer")
     with pytest.raises(dj.DataJointError, match=r"`image.tif` was inserted before with other cont"):
         tables.Image.insert1((2, file))
+    (fault,) = tables.Image.validate([(2, file)]).errors
+    assert (fault.row, fault.attributes, fault.value) == (0, ("path",), file)
+    assert fault.message.startswith("the file `image.tif` was inserted before with other conten")
+    assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"old"}
     tables.Image.delete()
+    assert tables.Image.validate([(2, file)])
     tables.Image.insert1((1, file))
     ((_, size, _, path, contents),) = tracked(schema)
     assert (size, path, contents) == (5, "image.tif", UUID(md5(b"newer").hexdigest()))
     assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"newer"}
+
+
+def test_file_that_others_insert_meanwhile(
+    tables: SimpleNamespace,
+    connection: dj.Connection,
+    folder: Path,
+    stage: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A file that came between the look for it and the note of it is not overwritten."""
+    file = stage / "image.tif"
+    file.write_bytes(b"old")
+    tables.Image.insert1((1, file))
+    file.write_bytes(b"newer")
+    find, looks = tracking.look_up, []
+
+    def late(*args: Any) -> Any:
+        looks.append(1)
+        return {} if len(looks) == 1 else find(*args)
+
+    monkeypatch.setattr(tracking, "look_up", late)
+    with pytest.raises(dj.DataJointError, match=r"`image.tif` was inserted before with other cont"):
+        tables.Image.insert1((2, file))
+    assert objects(folder) == {"image.tif": b"old"}
+
+
+def test_file_that_others_refer_to_unseen(
+    tables: SimpleNamespace,
+    schema: dj.Schema,
+    connect: Any,
+    backend: str,
+    folder: Path,
+    stage: Path,
+) -> None:
+    """A transaction sees what there was when it began; others may refer to the file since then."""
+    if backend == "sqlite":
+        pytest.skip("others cannot write during a transaction")
+    other = dj.VirtualModule("other", schema.database, connection=connect())
+    file = stage / "image.tif"
+    file.write_bytes(b"old")
+    tables.Image.insert1((1, file))
+    tables.Image.delete()
+    with pytest.raises(dj.DataJointError), schema.connection.transaction:
+        assert len(tables.Image()) == 0
+        other.Image.insert1((2, file))
+        file.write_bytes(b"newer")
+        tables.Image.insert1((3, file))
+    assert objects(folder) == {"image.tif": b"old"}
+    assert [size for _, size, *_ in tracked(schema)] == [3]
+
+
+@pytest.mark.parametrize("table", ["Note", "Image"])
+def test_file_that_changes_does_not_overwrite_what_is_in_use(
+    tables: SimpleNamespace, folder: Path, stage: Path, table: str
+) -> None:
+    file = stage / "file"
+    file.write_bytes(b"first")
+    getattr(tables, table).insert1((1, file))
+    before = objects(folder)
+
+    def changing() -> Iterator[tuple[int, Path]]:
+        yield 2, file
+        file.write_bytes(b"other")
+        stage.joinpath("another").write_bytes(b"another")
+        yield 3, stage / "another"
+
+    getattr(tables, table).insert(changing())
+    assert before.items() <= objects(folder).items()
 
 
 def test_many_rows_take_few_statements(
@@ -333,8 +500,8 @@ def test_many_rows_take_few_statements(
     tables.Movie.insert1((1000, "warm up", None))
     monkeypatch.setattr(dj.Connection, "_run", counting)
     tables.Movie.insert(rows)
-    # begin, look up, note, hold, insert, commit
-    assert len(count) == 6
+    # begin, look up, note, hold, insert, commit; and a look before where objects go ahead
+    assert len(count) == 6 + connection.backend.has_one_writer
 
 
 KILLED = """

@@ -100,7 +100,7 @@ class TestSaving:
             assert list(folder.iterdir()) == [path]
         assert list(folder.parent.iterdir()) == [folder]
 
-    @pytest.mark.parametrize("name", ["", ".", "..", "/", "a/..", "..\\..", "C:"])
+    @pytest.mark.parametrize("name", ["", ".", "..", "/", "a/..", "..\\..", "C:\\"])
     def test_names_of_no_file(self, tmp_path, name):
         with pytest.raises(DataJointError, match="is no name of a file"):
             save(tmp_path, name, b"a")
@@ -108,6 +108,10 @@ class TestSaving:
     @pytest.mark.parametrize("name", ["../a.txt", "/etc/a.txt", "..\\a.txt", "C:\\x\\a.txt"])
     def test_folders_of_names_are_left_out(self, tmp_path, name):
         assert save(tmp_path, name, b"a") == tmp_path / "a.txt"
+
+    @pytest.mark.skipif(os.name == "nt", reason="there, it is the name of a drive")
+    def test_names_with_a_colon_are_kept(self, tmp_path):
+        assert save(tmp_path, "t:10.txt", b"a") == tmp_path / "t:10.txt"
 
     def test_a_link_is_not_followed(self, tmp_path):
         (tmp_path / "in").mkdir()

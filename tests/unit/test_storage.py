@@ -112,6 +112,14 @@ class TestSettings:
                 f'"endpoint" in {WHERE} must be HOST or HOST:PORT, without https:// (for which '
                 "there is secure=True); its value is of type str",
             ),
+            *(
+                (
+                    {**S3, "endpoint": endpoint},
+                    f'"endpoint" in {WHERE} must be HOST or HOST:PORT, without https:// (for which '
+                    "there is secure=True); its value is of type str",
+                )
+                for endpoint in ("host:99999", "host:", "host:x", "u:geheim@h:9000", "a b", "::1")
+            ),
             (
                 {**S3, "secure": "yes"},
                 f'"secure" in {WHERE} must be True or False; its value is of type str',
@@ -159,6 +167,24 @@ class TestGetStore:
         other = get_store("x")
         assert other is not store
         assert other.locate("a") == str(tmp_path / "other" / "a")
+
+    def test_relative_folder_is_that_of_the_working_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        dj.config["stores"] = {"x": {"protocol": "file", "location": "objects"}}
+        for name in ("one", "two"):
+            (tmp_path / name / "objects").mkdir(parents=True)
+            monkeypatch.chdir(tmp_path / name)
+            assert get_store("x").locate("a") == str(tmp_path / name / "objects" / "a")
+
+    def test_credentials_may_be_objects(self) -> None:
+        """Those of Azure and Google hold locks, which cannot be copied."""
+        entry = {"protocol": "memory", "location": "/x", "credential": threading.Lock()}
+        dj.config["stores"] = {"x": entry}
+        store = get_store("x")
+        assert get_store("x") is store
+        entry["credential"] = threading.Lock()
+        assert get_store("x") is not store
 
     def test_unknown(self) -> None:
         dj.config["stores"] = {"raw": {}, "external": {}}
@@ -230,6 +256,14 @@ class TestGetStore:
         store._fs.cat_file = lambda place: fail("seen")
         with pytest.raises(DataJointError, match="RuntimeError: seen"):
             store.get("a")
+
+    def test_password_in_a_location_is_hidden(self) -> None:
+        url = "ftp://eva:ge@heim@127.0.0.1/x"
+        entry = {"protocol": "ftp", "location": url, "host": "127.0.0.1", "port": 1}
+        dj.config["stores"] = {"x": entry}
+        with pytest.raises(DataJointError, match=r"could not open ftp://eva:\*\*\*@127") as caught:
+            get_store("x")
+        assert "heim" not in shown(caught.value)
 
 
 def shown(error: BaseException) -> str:

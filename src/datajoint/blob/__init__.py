@@ -85,7 +85,7 @@ def pack(value: Any, compress: bool = True, *, native: bool = True) -> bytes:
         path, as in ``value['a'][3].x``.
     """
     if bypass_serialization:
-        return cast("bytes", _serialized(value))
+        return bytes(_serialized(value))
     blob = _encode(value, native)
     return _compress(blob) if compress and len(blob) > _COMPRESS_ABOVE else blob
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +24,7 @@ _KEYS = {
 }
 #: What the endpoints of AWS are called, but for the one of the first region.
 _AWS_REGION = re.compile(r"\bs3[.-](?:dualstack\.)?([a-z0-9-]+)\.amazonaws\.com")
+_ENDPOINT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(:(?P<port>[0-9]{1,5}))?")
 #: Where credentials come from that the entry does not have.
 _CREDENTIALS = {
     "access_key": "external.aws_access_key_id",
@@ -56,8 +56,15 @@ def get_store(name: str) -> Store:
     if store is None or store.settings != settings:
         store = _open(settings)
         store.check()
-    _stores[name] = (deepcopy(asked), store)
+    _stores[name] = (_copied(asked), store)
     return store
+
+
+def _copied(value: Any) -> Any:
+    """Copy what may be changed in its place: not credentials, which are objects of any kind."""
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    return type(value)(map(_copied, value)) if type(value) in (list, tuple) else value
 
 
 def _working_folder() -> str:
@@ -135,6 +142,8 @@ def store_settings(name: str, entry: Any) -> StoreSettings:
     options = {key: value for key, value in entry.items() if key not in _COMMON}
     if protocol == "s3":
         options = _s3_options(where, options)
+    if protocol == "file":
+        common["location"] = str(_folder(common["location"]))
     return StoreSettings(name=name, options=MappingProxyType(options), **common)
 
 
@@ -166,7 +175,7 @@ def _flag(value: Any) -> bool:
 
 
 def _endpoint(value: Any) -> str:
-    if "/" in _text(value):
+    if (match := _ENDPOINT.fullmatch(_text(value))) is None or int(match["port"] or 0) > 65535:
         raise TypeError
     return str(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ _PACKAGES = {"smbclient": "smbprotocol", "libarchive": "libarchive-c"}
 #: The filesystem in memory has a word of its own for an object that stands in the way of a folder.
 _NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _CHUNK = 4 << 20
+_PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):[^/\s]*@")
 #: What filesystems call the time when an object was written.
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
 
@@ -88,7 +90,7 @@ class RemoteStore(Store):
             if (came := self._fs.size(place)) != size:
                 raise DataJointError(
                     f"Store `{self.name}`: of {file}, which has {size} bytes, {came} came to "
-                    f"{place}; repeat when the file is complete"
+                    f"{self.locate(path)}; repeat when the file is complete"
                 )
 
     def get(self, path: str) -> bytes:
@@ -154,7 +156,7 @@ class RemoteStore(Store):
             self._fs.rm(place)
 
     def locate(self, path: str) -> str:
-        return str(self._fs.unstrip_protocol(self._place(path)))
+        return _without_password(str(self._fs.unstrip_protocol(self._place(path))))
 
     # -- places and errors
 
@@ -180,10 +182,12 @@ class RemoteStore(Store):
             raise
         except Exception as error:
             text = str(error)
-            hidden = any(secret in text for secret in secret_texts(self.settings.options))
+            secret = secret_texts(self.settings.options)
+            hidden = text != _without_password(text) or any(each in text for each in secret)
             raise DataJointError(
                 f"Store `{self.name}` (protocol {self.settings.protocol}) could not {action} "
-                f"{place}: {type(error).__name__}{'' if hidden else f': {text}'}; look at its "
+                f"{_without_password(place)}: {type(error).__name__}"
+                f"{'' if hidden else f': {text}'}; look at its "
                 f'location and options in dj.config["stores"]["{self.name}"]'
             ) from (None if hidden else error)
 
@@ -195,7 +199,7 @@ class RemoteStore(Store):
                 yield place
             except _NOT_THERE as error:
                 raise MissingExternalFile(
-                    f"Missing external file {place} (store `{self.name}`)"
+                    f"Missing external file {self.locate(path)} (store `{self.name}`)"
                 ) from error
 
     @contextmanager
@@ -215,6 +219,11 @@ class RemoteStore(Store):
                 if self._fs.exists(temporary):
                     self._fs.rm_file(temporary)
                 raise
+
+
+def _without_password(text: str) -> str:
+    """Hide the password in a URL, as filesystems take it in the location."""
+    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def _time(value: Any) -> datetime:

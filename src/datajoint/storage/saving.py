@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from uuid import UUID
 
 from ..errors import DataJointError
@@ -200,7 +200,7 @@ def temporary(folder: Path) -> Path:
 
 def _file_name(name: str) -> str:
     """Take the last part of a path of any system, so that nothing is saved in other folders."""
-    last = PureWindowsPath(PurePosixPath(name).name).name
+    last = Path(PurePosixPath(name).name.rpartition("\\")[2]).name
     if last in ("", ".", ".."):
         raise DataJointError(f"An attached file cannot be saved: `{name}` is no name of a file")
     return last
