@@ -34,11 +34,16 @@ class Placer:
     connection : Connection
     spec : TableSpec
         The table.
+    action : str
+        What is done to the table, for errors.
     """
 
-    def __init__(self, connection: Connection, spec: TableSpec) -> None:
+    def __init__(
+        self, connection: Connection, spec: TableSpec, action: str = "insert into"
+    ) -> None:
         self._connection = connection
         self._spec = spec
+        self._action = action
         self._ahead: set[tuple[str, UUID]] = set()
 
     def ahead(self, chunks: Iterable[list[EncodedRow]]) -> Iterable[list[EncodedRow]]:
@@ -97,14 +102,17 @@ class Placer:
             hash_ = each.object.hash
             path = each.object.path(self._spec.name.schema, store.settings.subfolding)
             may_be_there = hash_ in held or (name, hash_) in self._ahead
-            if not (may_be_there and each.is_stored(store, path)):
-                each.upload(store, path)
+            if may_be_there and each.is_stored(store, path):
+                return
+            if hash_ in held and _is_unsure(each.object, held[hash_]) and store.info(path):
+                raise ValueError(_in_use(each.object))
+            each.upload(store, path)
 
         try:
             transfer(ensure, list(objects.values()))
         except (DataJointError, ValueError) as error:
             kind = type(error) if isinstance(error, DataJointError) else DataJointError
-            raise kind(f"Cannot insert into {self._spec.name}: {error}") from error
+            raise kind(f"Cannot {self._action} {self._spec.name}: {error}") from error
 
     def _settle_files(
         self, tracker: TableSpec, objects: Mapping[UUID, Outgoing], held: dict[UUID, Tracked]
@@ -131,7 +139,7 @@ class Placer:
         note(self._connection, tracker, changed)
 
     def _refused(self, file: Tracked) -> DataJointError:
-        return DataJointError(f"Cannot insert into {self._spec.name}: {_in_use(file)}")
+        return DataJointError(f"Cannot {self._action} {self._spec.name}: {_in_use(file)}")
 
     def _with_hashes(self, row: EncodedRow) -> EncodedRow:
         columns, values = row
@@ -169,8 +177,19 @@ def _changed(objects: Mapping[UUID, Outgoing], held: Mapping[UUID, Tracked]) -> 
     return [
         each.object
         for hash_, each in objects.items()
-        if each.type.kind == "filepath" and hash_ in held and each.object != held[hash_]
+        if each.type.kind == "filepath" and hash_ in held
+        if each.object != held[hash_] and not _is_unsure(each.object, held[hash_])
     ]
+
+
+def _is_unsure(file: Tracked, held: Tracked) -> bool:
+    """Tell whether only the files themselves can tell if they are the same.
+
+    So it is when a checksum was not computed, for the size of the file, where now it is; or the
+    other way round.
+    """
+    unknown = None in (file.contents_hash, held.contents_hash)
+    return file.size == held.size and file.contents_hash != held.contents_hash and unknown
 
 
 def _in_use(file: Tracked) -> str:

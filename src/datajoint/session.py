@@ -41,6 +41,8 @@ class Session:
         self._is_configured = False
         self._lock = threading.RLock()
         self._in_transaction = False
+        #: How deep blocks of `atomic` are nested in the transaction.
+        self._savepoints = 0
         #: The error that ended the transaction in progress for the database, if one did.
         self._broken: DataJointError | None = None
         self._process = os.getpid()
@@ -285,15 +287,23 @@ class Session:
             with self._transaction(snapshot=snapshot):
                 yield
             return
-        self._run(lambda: self._backend.execute("SAVEPOINT atomic"))
+        self._savepoints += 1
+        name = f"atomic_{self._savepoints}"  # MySQL forgets one when another gets its name
         try:
-            yield
-        except BaseException:
-            if self._broken is None and self.in_transaction:
-                self._run(lambda: self._backend.execute("ROLLBACK TO SAVEPOINT atomic"))
-                self._run(lambda: self._backend.execute("RELEASE SAVEPOINT atomic"))
-            raise
-        self._run(lambda: self._backend.execute("RELEASE SAVEPOINT atomic"))
+            self._savepoint("SAVEPOINT", name)
+            try:
+                yield
+            except BaseException:
+                if self._broken is None and self.in_transaction:
+                    self._savepoint("ROLLBACK TO SAVEPOINT", name)
+                    self._savepoint("RELEASE SAVEPOINT", name)
+                raise
+            self._savepoint("RELEASE SAVEPOINT", name)
+        finally:
+            self._savepoints -= 1
+
+    def _savepoint(self, verb: str, name: str) -> None:
+        self._run(lambda: self._backend.execute(f"{verb} {name}"))
 
     # -- administration -----------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ def update_one(connection: Connection, spec: TableSpec, row: Mapping[str, Any]) 
         with connection.requiring("UPDATE", "update", spec.name), transaction:
             if stores:
                 encoded = tuple(values), tuple(values.values())
-                ((names, placed),) = Placer(connection, spec).place([encoded])
+                ((names, placed),) = Placer(connection, spec, "update").place([encoded])
                 values = dict(zip(names, placed, strict=True))
             connection.execute(update(connection.dialect, table, values, condition))
     except (DuplicateError, IntegrityError) as error:

@@ -149,6 +149,23 @@ def test_checksum_of_a_large_file_is_not_computed(
     assert found == {"four": UUID(md5(b"1234").hexdigest()), "five": None}
 
 
+def test_checksum_that_is_not_known_is_no_other_one(
+    tables: SimpleNamespace, stage: Path, folder: Path
+) -> None:
+    """The limit may change between two inserts of one file."""
+    file = stage / "image.tif"
+    file.write_bytes(b"12345")
+    with dj.config(filepath_checksum_size_limit_insert=4):
+        tables.Image.insert1((1, file))
+    tables.Image.insert1((2, file))
+    with dj.config(filepath_checksum_size_limit_insert=4):
+        tables.Image.insert1((3, file))
+    file.write_bytes(b"54321")
+    with pytest.raises(dj.DataJointError, match=r"`image.tif` was inserted before with other cont"):
+        tables.Image.insert1((4, file))
+    assert objects(folder) == {"image.tif": b"12345"}
+
+
 def test_file_outside_of_the_stage_is_refused(
     tables: SimpleNamespace, folder: Path, tmp_path: Path
 ) -> None:
@@ -363,6 +380,18 @@ def test_update_of_an_object(tables: SimpleNamespace, schema: dj.Schema, folder:
     tables.Movie.update1({"movie": 1, "thumbnail": None})
     assert stored_hash(tables.Movie, "thumbnail") == [None]
     assert len(objects(folder)) == 2  # until they are collected
+
+
+def test_update_that_is_refused_says_so(
+    tables: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: LocalStore, path: str, *args: Any) -> None:
+        raise dj.DataJointError("Store `raw`: no space left")
+
+    tables.Movie.insert1((1, [1, 2], None))
+    monkeypatch.setattr(LocalStore, "put", failing)
+    with pytest.raises(dj.DataJointError, match=r"^Cannot update .*movie`: Store `raw`: no space"):
+        tables.Movie.update1({"movie": 1, "thumbnail": [3]})
 
 
 def test_replace_and_skip(tables: SimpleNamespace, schema: dj.Schema) -> None:
