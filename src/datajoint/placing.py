@@ -14,13 +14,16 @@ from uuid import UUID
 
 from .connection import Connection
 from .declare import TableSpec, external_table
-from .errors import DataJointError
+from .errors import DataJointError, IntegrityError, MissingExternalFile
+from .hash import uuid_from_stream
 from .insertion import EncodedRow
+from .sharing import look_up_elsewhere
+from .storage.base import Store
 from .storage.objects import Tracked
 from .storage.outgoing import Outgoing
 from .storage.registry import get_store
 from .storage.transfer import transfer
-from .tracking import hold, lock, note, unused
+from .tracking import forget, hold, lock, note, unused
 
 #: For each store, what is to be stored, each object once.
 _Objects = Mapping[str, Mapping[UUID, Outgoing]]
@@ -52,8 +55,10 @@ class Placer:
         rest = iter(chunks)
         first = list(itertools.islice(rest, 1))
         for name, objects in _objects(itertools.chain(*first)).items():
-            self._store(name, objects, {})
-            self._ahead |= {(name, hash_) for hash_ in objects}
+            # Not files: they may be refused yet, and would have taken the places of others.
+            named = {h: each for h, each in objects.items() if each.type.kind != "filepath"}
+            self._store(name, named, {})
+            self._ahead |= {(name, hash_) for hash_ in named}
         return itertools.chain(first, rest)
 
     def place(self, rows: Sequence[EncodedRow]) -> list[EncodedRow]:
@@ -68,12 +73,14 @@ class Placer:
         ------
         DataJointError
             When a store cannot be written, names the store and the object; or when a file was
-            stored under the same path with other contents.
+            stored under the same path with other contents, also by another schema.
         """
         for name, objects in _objects(rows).items():
             tracker = self._connection.table(external_table(self._spec.name.schema, name))
             held = hold(self._connection, tracker, [each.object for each in objects.values()])
-            self._settle_files(tracker, objects, held)
+            files = [each for each in objects.values() if each.type.kind == "filepath"]
+            if files:
+                self._settle_files(name, tracker, files, held)
             self._store(name, objects, held)
         return [self._with_hashes(row) for row in rows]
 
@@ -97,31 +104,62 @@ class Placer:
             raise kind(f"Cannot insert into {self._spec.name}: {error}") from error
 
     def _settle_files(
-        self, tracker: TableSpec, objects: Mapping[UUID, Outgoing], held: dict[UUID, Tracked]
+        self, name: str, tracker: TableSpec, files: Sequence[Outgoing], held: dict[UUID, Tracked]
     ) -> None:
         """Let files with new contents take the places of those that nothing refers to any more.
 
         Manual 5.7.2: deleted, changed, and inserted again.
         """
+        store = get_store(name)
         changed = [
             each.object
-            for hash_, each in objects.items()
-            if each.type.kind == "filepath" and hash_ in held and each.object != held[hash_]
+            for each in files
+            if each.object.hash in held and not _is_same(each.object, held[each.object.hash], store)
         ]
-        if not changed:
-            return
-        hashes = [each.hash for each in changed]
+        for file in self._in_use(tracker, changed)[:1]:
+            raise DataJointError(
+                f"Cannot insert into {self._spec.name}: the file `{file.filepath}` was inserted "
+                "before with other contents, and is in use. To change it, delete the entities that "
+                "refer to it, change the file, and insert them again"
+            )
+        for file in changed:
+            del held[file.hash]
+        note(self._connection, tracker, changed)
+        fresh = [each for each in files if each.object.hash not in held]
+        self._check_elsewhere(tracker, store, fresh)
+
+    def _in_use(self, tracker: TableSpec, files: Sequence[Tracked]) -> Sequence[Tracked]:
+        """Find the files that entities refer to; forget the rows of all when there is none."""
+        hashes = [file.hash for file in files]
         lock(self._connection, tracker, hashes, shared=False)
         free = unused(self._connection, tracker, hashes)
-        for each in changed:
-            if each.hash not in free:
+        if len(free) < len(files):
+            return [file for file in files if file.hash not in free]
+        try:
+            forget(self._connection, tracker, hashes)
+        except IntegrityError:  # of entities, or tables, that the transaction cannot see
+            return files
+        return ()
+
+    def _check_elsewhere(self, tracker: TableSpec, store: Store, files: Sequence[Outgoing]) -> None:
+        """Refuse files that would take the places of those that other schemas have there."""
+
+        def replaces(file: Outgoing) -> bool:
+            path = str(file.object.filepath)
+            return store.info(path) is not None and not file.is_stored(store, path)
+
+        replacing = transfer(replaces, files)
+        there = {f.object.hash: f.object for f, replaces in zip(files, replacing) if replaces}
+        schemas = self._connection.list_schemas() if there else ()
+        found = look_up_elsewhere(self._connection, tracker, store, there, schemas=schemas)
+        for hash_, (other, noted) in found.items():
+            if not _is_same(there[hash_], noted, store) and _has(store, noted):
                 raise DataJointError(
-                    f"Cannot insert into {self._spec.name}: the file `{each.filepath}` was "
-                    "inserted before with other contents, and is in use. To change it, delete the "
-                    "entities that refer to it, change the file, and insert them again"
+                    f"Cannot insert into {self._spec.name}: the store `{store.name}` has the file "
+                    f"`{noted.filepath}` with other contents, which {other.name} tells of. Insert "
+                    "it under another path; or delete the entities that refer to that one and "
+                    "what is unused there"
                 )
-            del held[each.hash]
-        note(self._connection, tracker, changed, "replace")
 
     def _with_hashes(self, row: EncodedRow) -> EncodedRow:
         columns, values = row
@@ -130,6 +168,34 @@ class Placer:
             encode(value.object.hash, value.type) if isinstance(value, Outgoing) else value
             for value in values
         )
+
+
+def _is_same(file: Tracked, noted: Tracked, store: Store) -> bool:
+    """Tell whether a file has the contents that a row tells of.
+
+    Without a checksum of the file, which is large then, its size tells.
+    """
+    if file.size != noted.size or file.contents_hash is None:
+        return file.size == noted.size
+    try:
+        return file.contents_hash == (noted.contents_hash or _contents_hash(store, noted))
+    except MissingExternalFile:
+        return True  # and is stored again
+
+
+def _has(store: Store, noted: Tracked) -> bool:
+    """Tell whether a store has the file that a row tells of."""
+    info = store.info(str(noted.filepath))
+    return (
+        info is not None
+        and info.size == noted.size
+        and noted.contents_hash in (None, _contents_hash(store, noted))
+    )
+
+
+def _contents_hash(store: Store, noted: Tracked) -> UUID:
+    with store.open(str(noted.filepath)) as stream:
+        return uuid_from_stream(stream)
 
 
 def _objects(rows: Iterable[EncodedRow]) -> _Objects:

@@ -16,7 +16,7 @@ from .declare import TableSpec, external_table
 from .sql import algebra
 from .sql.algebra import Condition
 from .sql.select import Writer
-from .sql.statements import insert_rows, lock_rows
+from .sql.statements import delete_keys, insert_rows, lock_rows
 from .storage.objects import Tracked
 
 #: So many rows are asked for, or locked, by one statement.
@@ -110,22 +110,11 @@ def hold(
         # Removed by others in between.
 
 
-def note(
-    connection: Connection, tracker: TableSpec, objects: Sequence[Tracked], mode: str = "skip"
-) -> None:
-    """Insert the rows of objects; wait for whoever holds one of them.
-
-    Parameters
-    ----------
-    connection : Connection
-    tracker : TableSpec
-    objects : sequence of Tracked
-    mode : {"skip", "replace"}
-        What happens to rows that exist.
-    """
+def note(connection: Connection, tracker: TableSpec, objects: Sequence[Tracked]) -> None:
+    """Insert the rows of objects that have none; wait for whoever holds one of them."""
     dialect, heading = connection.dialect, tracker.heading
     table = dialect.table(tracker.name.schema, tracker.name.table)
-    statement = insert_rows(dialect, table, _COLUMNS, ["hash"], heading.stored_rest, mode)
+    statement = insert_rows(dialect, table, _COLUMNS, ["hash"], heading.stored_rest, "skip")
     types = [heading[name].attribute_type for name in _COLUMNS]
     # In an order that is the same for all, so that two who wait for each other are rare.
     for part in _parts(sorted(objects, key=lambda each: each.hash.bytes)):
@@ -134,6 +123,21 @@ def note(
             for each in part
         ]
         connection.insert(statement, rows)
+
+
+def forget(connection: Connection, tracker: TableSpec, hashes: Iterable[UUID]) -> None:
+    """Delete the rows of objects.
+
+    Raises
+    ------
+    IntegrityError
+        When entities refer to one, also those that the transaction cannot see.
+    """
+    dialect = connection.dialect
+    table = dialect.table(tracker.name.schema, tracker.name.table)
+    with connection.requiring("DELETE", "delete from", tracker.name):
+        for part in _parts(_keys(connection, tracker, hashes)):
+            connection.execute(delete_keys(dialect, table, "hash", part))
 
 
 def lock(

@@ -312,11 +312,99 @@ def test_file_with_new_contents(tables: SimpleNamespace, schema: dj.Schema, stag
     file.write_bytes(b"newer")
     with pytest.raises(dj.DataJointError, match=r"`image.tif` was inserted before with other cont"):
         tables.Image.insert1((2, file))
+    assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"old"}
     tables.Image.delete()
     tables.Image.insert1((1, file))
     ((_, size, _, path, contents),) = tracked(schema)
     assert (size, path, contents) == (5, "image.tif", UUID(md5(b"newer").hexdigest()))
     assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"newer"}
+
+
+def test_file_that_others_refer_to_meanwhile_keeps_its_contents(
+    tables: SimpleNamespace, schema: dj.Schema, stage: Path, connect: Callable[[], dj.Connection]
+) -> None:
+    """By a table that was not there when the catalog was read."""
+    file = stage / "image.tif"
+    file.write_bytes(b"old")
+    tables.Image.insert1((1, file))
+    tables.Image.delete()
+
+    class Photo(dj.Manual):
+        definition = """
+        photo : int
+        ---
+        file : filepath@raw
+        """
+
+    dj.Schema(schema.database, connection=connect())(Photo).insert1((1, file))
+    file.write_bytes(b"newer")
+    with pytest.raises(dj.DataJointError, match=r"`image.tif` was inserted before with other cont"):
+        tables.Image.insert1((1, file))
+    assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"old"}
+
+
+def test_file_that_others_refer_to_since_the_transaction_began(
+    tables: SimpleNamespace,
+    schema: dj.Schema,
+    stage: Path,
+    connect: Callable[[], dj.Connection],
+    backend: str,
+) -> None:
+    if backend == "sqlite":
+        pytest.skip("sqlite has one writer")
+    file = stage / "image.tif"
+    file.write_bytes(b"old")
+    tables.Image.insert1((1, file))
+    tables.Image.delete()
+    other = dj.FreeTable(connect(), tables.Image.full_table_name)
+    with (
+        pytest.raises(dj.DataJointError, match="was inserted before"),
+        schema.connection.transaction,
+    ):
+        assert not tables.Image()
+        other.insert1((1, file))
+        file.write_bytes(b"newer")
+        tables.Image.insert1((2, file))
+    assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"old"}
+
+
+def test_file_of_another_schema_keeps_its_contents(
+    tables: SimpleNamespace, stage: Path, make_schema: Callable[..., dj.Schema]
+) -> None:
+    file = stage / "image.tif"
+    file.write_bytes(b"old")
+    tables.Image.insert1((1, file))
+
+    class Photo(dj.Manual):
+        definition = """
+        photo : int
+        ---
+        file : filepath@raw
+        """
+
+    Photo = make_schema("other")(Photo)
+    Photo.insert1((1, file))
+    Photo.delete()
+    file.write_bytes(b"newer")
+    with pytest.raises(dj.DataJointError, match=r"`image.tif` with other contents, which `djtest_"):
+        Photo.insert1((1, file))
+    assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"old"}
+
+
+@pytest.mark.parametrize("limits", [(None, 1), (1, None), (1, 1)])
+def test_file_of_the_same_contents_without_checksum(
+    tables: SimpleNamespace, stage: Path, limits: tuple[int | None, int | None]
+) -> None:
+    file = stage / "image.tif"
+    file.write_bytes(b"contents")
+    for number, limit in enumerate(limits):
+        with dj.config(filepath_checksum_size_limit_insert=limit):
+            tables.Image.insert1((number, file))
+    assert len(tables.Image()) == 2
+    if limits[1] is None:
+        file.write_bytes(b"CONTENTS")
+        with pytest.raises(dj.DataJointError, match="was inserted before with other contents"):
+            tables.Image.insert1((3, file))
 
 
 def test_many_rows_take_few_statements(

@@ -100,6 +100,7 @@ LAYERS = [
     "session",
     "connection",
     "tracking",
+    "sharing",
     # query
     "decoding",
     "fetch",
