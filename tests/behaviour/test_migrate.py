@@ -191,6 +191,18 @@ def test_back(scan: type[dj.Manual], schema: dj.Schema, tmp_path: Path) -> None:
     assert values(scan, tmp_path) == EXPECTED
 
 
+def test_to_another_name_of_the_same_place(
+    scan: type[dj.Manual], schema: dj.Schema, tmp_path: Path
+) -> None:
+    """As a store is renamed: what the target refers to is no garbage of the source."""
+    dj.config["stores"]["renamed"] = dict(dj.config["stores"]["a"])
+    migrate_store(schema, "a", "renamed")
+    dj.gc(schema, dry_run=False, grace=0, filepaths=True, display_progress=False)
+    assert len(schema.external["a"]) == 0
+    assert values(scan, tmp_path) == EXPECTED
+    assert len(files("a")) == 4
+
+
 def test_adapted_attributes(schema: dj.Schema, two_stores: Stores) -> None:
     class Words(dj.AttributeAdapter):
         attribute_type = "blob@a"
