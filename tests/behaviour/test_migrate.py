@@ -174,8 +174,13 @@ def test_some_tables_only(scan: type[dj.Manual], schema: dj.Schema, tmp_path: Pa
     report = migrate_store(schema, "a", "b", tables=[scan.table_name])
     assert (report.copied, report.present) == (3, 1)
     assert values(scan, tmp_path) == EXPECTED
+    assert migrate_store(schema, "b", "a", tables=Other).copied == 0
+    assert Other.heading["movie"].type == "blob@a"
+    assert migrate_store(schema, "a", "b", tables="other").present == 1
     with pytest.raises(dj.DataJointError, match="has no table nothing"):
         migrate_store(schema, "a", "b", tables=["nothing"])
+    with pytest.raises(dj.DataJointError, match="takes a schema or its name, not"):
+        migrate_store(Other, "a", "b")  # type: ignore[arg-type]
 
 
 def test_again_does_nothing(scan: type[dj.Manual], schema: dj.Schema) -> None:

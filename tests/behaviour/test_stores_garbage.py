@@ -412,7 +412,10 @@ class TestCollect:
             ((dj.Schema(),), {}, "not activated"),
             ((scans.schema,), {"stores": "stor"}, "No store `stor` is used"),
             ((scans.schema,), {"grace": -1}, "`grace`"),
+            ((scans.schema,), {"grace": "1 day"}, "`grace` .* seconds from 0, not '1 day'"),
+            ((scans.schema,), {"grace": None}, "`grace`"),
             ((scans.schema,), {"batch_size": 0}, "`batch_size`"),
+            ((scans.schema,), {"batch_size": "10"}, "`batch_size` .* not '10'"),
         ):
             with pytest.raises(DataJointError, match=text):
                 dj.gc(*arguments, **options)
