@@ -10,6 +10,8 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from uuid import UUID
 
 from .connection import Connection
@@ -146,7 +148,9 @@ class Placer:
 
         def replaces(file: Outgoing) -> bool:
             path = str(file.object.filepath)
-            return store.info(path) is not None and not file.is_stored(store, path)
+            if store.info(path) is None or file.is_stored(store, path):
+                return False
+            return not _is_itself(store, path, file) and not _has(store, file.object)
 
         replacing = transfer(replaces, files)
         there = {f.object.hash: f.object for f, replaces in zip(files, replacing) if replaces}
@@ -181,6 +185,13 @@ def _is_same(file: Tracked, noted: Tracked, store: Store) -> bool:
         return file.contents_hash == (noted.contents_hash or _contents_hash(store, noted))
     except MissingExternalFile:
         return True  # and is stored again
+
+
+def _is_itself(store: Store, path: str, file: Outgoing) -> bool:
+    """Tell whether a file is the object, as in a stage that is the location of the store."""
+    with suppress(OSError):
+        return isinstance(file.source, Path) and file.source.samefile(store.locate(path))
+    return False
 
 
 def _has(store: Store, noted: Tracked) -> bool:

@@ -304,6 +304,23 @@ def test_objects_that_vanish_from_the_target_are_copied_again(
     assert values(scan, tmp_path) == EXPECTED
 
 
+def test_objects_that_are_collected_before_they_are_held(
+    scan: type[dj.Manual], schema: dj.Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing refers to the copies until the tables are switched."""
+    hold = module.hold
+
+    def late(connection: dj.Connection, *args: Any) -> Any:
+        for name in files("b"):
+            Path("b", name).unlink()
+        return hold(connection, *args)
+
+    monkeypatch.setattr(module, "hold", late)
+    migrate_store(schema, "a", "b")
+    assert values(scan, tmp_path) == EXPECTED
+    assert len(files("b")) == 4
+
+
 def test_entities_inserted_meanwhile(
     scan: type[dj.Manual], schema: dj.Schema, connect: Connect, tmp_path: Path
 ) -> None:

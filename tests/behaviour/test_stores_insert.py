@@ -391,6 +391,22 @@ def test_file_of_another_schema_keeps_its_contents(
     assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"old"}
 
 
+@pytest.mark.parametrize("stage_is_location", [False, True])
+def test_file_that_is_there_already_costs_no_look_at_other_schemas(
+    tables: SimpleNamespace, stage: Path, stage_is_location: bool
+) -> None:
+    folder = Path(dj.config["stores"]["raw"]["location"])
+    if stage_is_location:
+        dj.config["stores"]["raw"]["stage"] = str(folder)
+        stage = folder
+    (stage / "image.tif").write_bytes(b"pixels")
+    (folder / "image.tif").write_bytes(b"pixels")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(dj.Connection, "list_schemas")
+        tables.Image.insert1((1, stage / "image.tif"))
+    assert objects(folder) == {"image.tif": b"pixels"}
+
+
 @pytest.mark.parametrize("limits", [(None, 1), (1, None), (1, 1)])
 def test_file_of_the_same_contents_without_checksum(
     tables: SimpleNamespace, stage: Path, limits: tuple[int | None, int | None]
