@@ -58,6 +58,6 @@ def look_up_elsewhere(
 def _may_be_at(name: str, store: Store) -> bool:
     """Tell whether a store keeps its objects where another one does, or this is not known."""
     try:
-        return name == store.name or get_store(name).place == store.place
+        return name == store.name or get_store(name).whereabouts == store.whereabouts
     except DataJointError:  # it is not configured here any more, or cannot be reached
         return True

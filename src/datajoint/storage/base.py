@@ -93,7 +93,7 @@ class Store(ABC):
         return self.settings.name
 
     @property
-    def place(self) -> object:
+    def whereabouts(self) -> object:
         """Where the objects are: stores that are equal in it have the same."""
         return type(self), self.settings.options.get("endpoint"), self.locate("object")
 

@@ -28,7 +28,7 @@ class LocalStore(Store):
         self._root = Path(settings.location).expanduser().absolute()
 
     @property
-    def place(self) -> object:
+    def whereabouts(self) -> object:
         return type(self), os.path.realpath(self._root)
 
     def check(self) -> None:
