@@ -11,14 +11,15 @@ insert, for which it is looked whether it is there. Manual 2.5.3.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from .connection import Connection
-from .declare import TableSpec, external_table
+from .declare import TableSpec
 from .errors import ConflictError, DataJointError, IntegrityError
+from .sharing import look_up_elsewhere
 from .sql import algebra
 from .sql.select import Writer
 from .storage.base import ObjectInfo, Store
@@ -185,29 +186,18 @@ def _paths(
     *,
     files: bool,
 ) -> dict[UUID, str]:
-    """Name the objects that are to be removed with their rows."""
+    """Name the objects that are to be removed with their rows: what no other table tells of."""
     schema, subfolding = tracker.name.schema, store.settings.subfolding
-    kept = [hash_ for hash_, each in objects.items() if each.is_file]
-    shared = _in_other_schemas(connection, tracker, kept) if files else frozenset(kept)
+    removable = {hash_: each for hash_, each in objects.items() if files or not each.is_file}
+    # Files are in no folder of a schema.
+    has_files = any(each.is_file for each in removable.values())
+    schemas = connection.list_schemas() if has_files else ()
+    shared = look_up_elsewhere(connection, tracker, store, removable.keys(), schemas=schemas)
     return {
         hash_: each.path(schema, subfolding)
-        for hash_, each in objects.items()
+        for hash_, each in removable.items()
         if hash_ not in shared
     }
-
-
-def _in_other_schemas(
-    connection: Connection, tracker: TableSpec, hashes: Sequence[UUID]
-) -> frozenset[UUID]:
-    """Find the files that other schemas know too: they are in no folder of a schema."""
-    found: set[UUID] = set()
-    if not hashes or tracker.name.store is None:
-        return frozenset()
-    for schema in connection.list_schemas():
-        name = external_table(schema, tracker.name.store)
-        if name != tracker.name and connection.is_declared(name):
-            found |= look_up(connection, connection.table(name), hashes).keys()
-    return frozenset(found)
 
 
 # -- objects without rows -------------------------------------------------------------------------
@@ -216,7 +206,7 @@ def _in_other_schemas(
 def find_strays(
     connection: Connection, tracker: TableSpec, store: Store, before: datetime
 ) -> Iterator[Stray]:
-    """List the objects of a schema that its tracking table does not tell of.
+    """List the objects of a schema that its tracking tables do not tell of.
 
     What does not have a name as objects have, or is named by a row as a file, is none.
 
@@ -233,11 +223,15 @@ def find_strays(
         hashes = {each.path: hash_of(each.path, schema, subfolding) for each in part}
         named = [each for each in part if hashes[each.path] is not None]
         # Looked up after they were listed: what was stored before, and is in use, has a row now.
-        rows = look_up(connection, tracker, {hash_ for hash_ in hashes.values() if hash_})
+        wanted = {hash_ for hash_ in hashes.values() if hash_}
+        rows = look_up(connection, tracker, wanted)
+        elsewhere = look_up_elsewhere(connection, tracker, store, wanted - rows.keys())
         found = []
         for info in named:
             hash_ = hashes[info.path]
             assert hash_ is not None
+            if hash_ in elsewhere:
+                continue
             row = rows.get(hash_)
             leftover = is_temporary(info.path)
             if row is not None and not (leftover and info.path != row.path(schema, subfolding)):

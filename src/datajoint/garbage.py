@@ -199,16 +199,22 @@ def gc(
     Manual 2.5.3.
     """
     request = _Request(dry_run, _grace(grace), filepaths, orphans, batch_size, display_progress)
-    if batch_size < 1:
+    if type(batch_size) is not int or batch_size < 1:
         raise DataJointError(f"`batch_size` is a number of objects, from 1, not {batch_size!r}")
     tables = list(_tables(list(_named(schemas, connection)), stores))
     return Garbage(tuple(_collect(table, request) for table in tables), dry_run, filepaths)
 
 
 def _grace(grace: timedelta | float) -> timedelta:
-    given = grace if isinstance(grace, timedelta) else timedelta(seconds=grace)
-    if given < timedelta():
-        raise DataJointError(f"`grace` is a time that has passed, not {grace!r}")
+    try:
+        given = grace if isinstance(grace, timedelta) else timedelta(seconds=grace)
+    except (TypeError, ValueError, OverflowError):
+        given = None
+    if given is None or given < timedelta():
+        raise DataJointError(
+            "`grace` is a time that has passed, a timedelta or a number of seconds from 0, not "
+            f"{grace!r}"
+        )
     return given
 
 

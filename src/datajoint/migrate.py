@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from .alter import Alteration
@@ -21,6 +21,7 @@ from .errors import ConflictError, DataJointError, IntegrityError
 from .heading import Attribute
 from .legacy import migrate_dj011_external_blob_storage_to_dj012
 from .logging import logger
+from .references import is_table_class
 from .schemas import Schema
 from .sql import algebra
 from .storage.copying import copy_object, is_there
@@ -37,6 +38,7 @@ __all__ = ["StoreMigration", "migrate_dj011_external_blob_storage_to_dj012", "mi
 
 #: How often objects that others insert meanwhile are copied before a table refers to its copies.
 _ATTEMPTS = 10
+_Tables: TypeAlias = "Iterable[type[Table] | Table | str] | type[Table] | Table | str"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def migrate_store(
     source: str,
     target: str,
     *,
-    tables: Iterable[type[Table] | Table | str] | None = None,
+    tables: _Tables | None = None,
     connection: Connection | None = None,
     batch_size: int = 500,
     dry_run: bool = False,
@@ -115,7 +117,7 @@ def migrate_store(
     schema : Schema or str
     source, target : str
         Names in ``dj.config['stores']``.
-    tables : iterable of Table or str, optional
+    tables : Table or str, or iterable of these, optional
         The tables whose attributes are moved, as classes or by their names in the database; all
         tables of the schema by default.
     connection : Connection, optional
@@ -146,6 +148,8 @@ def migrate_store(
     """
     if isinstance(schema, Schema):
         connection, schema = schema.connection, str(schema.database)
+    if not isinstance(schema, str):
+        raise DataJointError(f"`migrate_store` takes a schema or its name, not {schema!r}")
     connection = connection or conn()
     move = _Move(connection, schema, source, target, batch_size, display_progress)
     return move.run(tables, dry_run=dry_run)
@@ -179,9 +183,7 @@ class _Move:
         self._seen: set[UUID] = set()
         self._copied: dict[UUID, int] = {}
 
-    def run(
-        self, tables: Iterable[type[Table] | Table | str] | None, *, dry_run: bool
-    ) -> StoreMigration:
+    def run(self, tables: _Tables | None, *, dry_run: bool) -> StoreMigration:
         specs = self._specs(tables)
         changes = tuple(chain.from_iterable(map(self._changes, specs)))
         if any(new.is_filepath for _, _, new in changes):
@@ -214,7 +216,7 @@ class _Move:
     def _tracker(self) -> TableSpec:
         return self._connection.table(self._old)
 
-    def _specs(self, tables: Iterable[type[Table] | Table | str] | None) -> list[TableSpec]:
+    def _specs(self, tables: _Tables | None) -> list[TableSpec]:
         """Find the tables that refer to the source."""
         if not self._connection.is_declared(self._old):
             names = (name.store for name in self._names())
@@ -226,7 +228,9 @@ class _Move:
         specs = {spec.name: spec for spec, _ in references(self._connection, self._tracker)}
         if tables is None:
             return list(specs.values())
-        chosen = [self._chosen(table) for table in tables]
+        single = isinstance(tables, str | Table) or is_table_class(tables)
+        listed: Any = (tables,) if single else tables
+        chosen = [self._chosen(table) for table in listed]
         return [spec for name, spec in specs.items() if name in chosen]
 
     def _names(self) -> list[TableName]:
@@ -234,7 +238,7 @@ class _Move:
 
     def _chosen(self, table: type[Table] | Table | str) -> TableName:
         """Find a table that the user names; one that is moved already is right too."""
-        given = table if isinstance(table, str) else str(table.full_table_name)
+        given = table if isinstance(table, str) else getattr(table, "full_table_name", repr(table))
         known = {text: name for name in self._names() for text in (name.table, name.full)}
         if given not in known:
             raise DataJointError(

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 from .connection import Connection
 from .declare import TableSpec, external_table
-from .errors import DataJointError, IntegrityError
+from .errors import DataJointError
+from .filepaths import refusal, refused, settle
 from .insertion import EncodedRow, Fault
 from .storage.objects import Tracked
 from .storage.outgoing import Outgoing
 from .storage.registry import get_store
 from .storage.transfer import transfer
-from .tracking import forget, hold, lock, look_up, note, unused
+from .tracking import hold, look_up
 
 #: For each store, what is to be stored, each object once.
 _Objects = Mapping[str, Mapping[UUID, Outgoing]]
@@ -64,7 +66,8 @@ class Placer:
                 # A file's path tells nothing of its contents: others may be storing it too.
                 if hash_ not in known and each.type.kind != "filepath"
             }
-            self._store(name, early, {})
+            with self._explained():
+                self._store(name, early, {})
             self._ahead |= {(name, hash_) for hash_ in early}
         return itertools.chain(first, rest)
 
@@ -80,13 +83,14 @@ class Placer:
         ------
         DataJointError
             When a store cannot be written, names the store and the object; or when a file was
-            stored under the same path with other contents.
+            stored under the same path with other contents, also by another schema.
         """
         for name, objects in _objects(rows).items():
             tracker = self._tracker(name)
             held = hold(self._connection, tracker, [each.object for each in objects.values()])
-            self._settle_files(tracker, objects, held)
-            self._store(name, objects, held)
+            with self._explained():
+                settle(self._connection, tracker, _files(objects), held)
+                self._store(name, objects, held)
         return [self._with_hashes(row) for row in rows]
 
     def _tracker(self, store: str) -> TableSpec:
@@ -102,44 +106,19 @@ class Placer:
             hash_ = each.object.hash
             path = each.object.path(self._spec.name.schema, store.settings.subfolding)
             may_be_there = hash_ in held or (name, hash_) in self._ahead
-            if may_be_there and each.is_stored(store, path):
-                return
-            if hash_ in held and _is_unsure(each.object, held[hash_]) and store.info(path):
-                raise ValueError(_in_use(each.object))
-            each.upload(store, path)
+            if not (may_be_there and each.is_stored(store, path)):
+                each.upload(store, path)
 
+        transfer(ensure, list(objects.values()))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Name the table in errors of stores and files."""
         try:
-            transfer(ensure, list(objects.values()))
+            yield
         except (DataJointError, ValueError) as error:
             kind = type(error) if isinstance(error, DataJointError) else DataJointError
             raise kind(f"Cannot {self._action} {self._spec.name}: {error}") from error
-
-    def _settle_files(
-        self, tracker: TableSpec, objects: Mapping[UUID, Outgoing], held: dict[UUID, Tracked]
-    ) -> None:
-        """Let files with new contents take the places of those that nothing refers to any more.
-
-        Manual 5.7.2: deleted, changed, and inserted again.
-        """
-        changed = _changed(objects, held)
-        if not changed:
-            return
-        hashes = [each.hash for each in changed]
-        lock(self._connection, tracker, hashes, shared=False)
-        free = unused(self._connection, tracker, hashes)
-        for each in changed:
-            if each.hash not in free:
-                raise self._refused(each)
-            try:
-                # What others refer to meanwhile, a transaction does not see; foreign keys do.
-                forget(self._connection, tracker, [each.hash])
-            except IntegrityError as error:
-                raise self._refused(each) from error
-            del held[each.hash]
-        note(self._connection, tracker, changed)
-
-    def _refused(self, file: Tracked) -> DataJointError:
-        return DataJointError(f"Cannot {self._action} {self._spec.name}: {_in_use(file)}")
 
     def _with_hashes(self, row: EncodedRow) -> EncodedRow:
         columns, values = row
@@ -150,7 +129,7 @@ class Placer:
         )
 
 
-def files_in_use(
+def refused_files(
     connection: Connection, spec: TableSpec, rows: Iterable[tuple[int | None, EncodedRow]]
 ) -> list[Fault]:
     """Find what an insert of rows, given with their numbers, would refuse of files in stores."""
@@ -158,13 +137,11 @@ def files_in_use(
     taken: dict[tuple[str, UUID], Tracked] = {}
     for name, objects in _objects(row for _, row in rows).items():
         tracker = connection.table(external_table(spec.name.schema, name))
-        files = [hash_ for hash_, each in objects.items() if each.type.kind == "filepath"]
-        changed = _changed(objects, look_up(connection, tracker, files))
-        free = unused(connection, tracker, [each.hash for each in changed])
-        taken |= {(name, each.hash): each for each in changed if each.hash not in free}
+        found = refused(connection, tracker, _files(objects))
+        taken |= {(name, hash_): file for hash_, file in found.items()}
     return [
         Fault(
-            number, (attribute,), value.source, _in_use(taken[value.type.store, value.object.hash])
+            number, (attribute,), value.source, refusal(taken[value.type.store, value.object.hash])
         )
         for number, (columns, values) in rows
         for attribute, value in zip(columns, values, strict=True)
@@ -172,31 +149,8 @@ def files_in_use(
     ]
 
 
-def _changed(objects: Mapping[UUID, Outgoing], held: Mapping[UUID, Tracked]) -> list[Tracked]:
-    """Find the files that were inserted before with other contents."""
-    return [
-        each.object
-        for hash_, each in objects.items()
-        if each.type.kind == "filepath" and hash_ in held
-        if each.object != held[hash_] and not _is_unsure(each.object, held[hash_])
-    ]
-
-
-def _is_unsure(file: Tracked, held: Tracked) -> bool:
-    """Tell whether only the files themselves can tell if they are the same.
-
-    So it is when a checksum was not computed, for the size of the file, where now it is; or the
-    other way round.
-    """
-    unknown = None in (file.contents_hash, held.contents_hash)
-    return file.size == held.size and file.contents_hash != held.contents_hash and unknown
-
-
-def _in_use(file: Tracked) -> str:
-    return (
-        f"the file `{file.filepath}` was inserted before with other contents, and is in use. To "
-        "change it, delete the entities that refer to it, change the file, and insert them again"
-    )
+def _files(objects: Mapping[UUID, Outgoing]) -> list[Outgoing]:
+    return [each for each in objects.values() if each.type.kind == "filepath"]
 
 
 def _objects(rows: Iterable[EncodedRow]) -> _Objects:

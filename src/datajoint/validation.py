@@ -14,7 +14,7 @@ from .connection import Connection
 from .declare import TableName, TableSpec
 from .errors import DataJointError
 from .insertion import EncodedRow, Fault, RowEncoder, rows_of
-from .placing import files_in_use
+from .placing import refused_files
 from .refusals import Checker
 
 #: How many errors are shown.
@@ -105,7 +105,7 @@ def validate(
         count += len(chunk)
         encoded, faults = _encoded(chunk, encoder)
         faults += checker.faults(encoded)
-        faults += files_in_use(connection, spec, encoded)
+        faults += refused_files(connection, spec, encoded)
         errors += sorted(faults, key=lambda fault: fault.row or 0)
     return Validation(spec.name, count, tuple(errors))
 

@@ -174,8 +174,13 @@ def test_some_tables_only(scan: type[dj.Manual], schema: dj.Schema, tmp_path: Pa
     report = migrate_store(schema, "a", "b", tables=[scan.table_name])
     assert (report.copied, report.present) == (3, 1)
     assert values(scan, tmp_path) == EXPECTED
+    assert migrate_store(schema, "b", "a", tables=Other).copied == 0
+    assert Other.heading["movie"].type == "blob@a"
+    assert migrate_store(schema, "a", "b", tables="other").present == 1
     with pytest.raises(dj.DataJointError, match="has no table nothing"):
         migrate_store(schema, "a", "b", tables=["nothing"])
+    with pytest.raises(dj.DataJointError, match="takes a schema or its name, not"):
+        migrate_store(Other, "a", "b")  # type: ignore[arg-type]
 
 
 def test_again_does_nothing(scan: type[dj.Manual], schema: dj.Schema) -> None:
@@ -189,6 +194,18 @@ def test_back(scan: type[dj.Manual], schema: dj.Schema, tmp_path: Path) -> None:
     report = migrate_store(schema, "b", "a")
     assert (report.copied, report.present) == (0, 4)
     assert values(scan, tmp_path) == EXPECTED
+
+
+def test_to_another_name_of_the_same_place(
+    scan: type[dj.Manual], schema: dj.Schema, tmp_path: Path
+) -> None:
+    """As a store is renamed: what the target refers to is no garbage of the source."""
+    dj.config["stores"]["renamed"] = dict(dj.config["stores"]["a"])
+    migrate_store(schema, "a", "renamed")
+    dj.gc(schema, dry_run=False, grace=0, filepaths=True, display_progress=False)
+    assert len(schema.external["a"]) == 0
+    assert values(scan, tmp_path) == EXPECTED
+    assert len(files("a")) == 4
 
 
 def test_adapted_attributes(schema: dj.Schema, two_stores: Stores) -> None:
@@ -285,6 +302,23 @@ def test_objects_that_vanish_from_the_target_are_copied_again(
         Path("b", name).unlink()
     assert migrate_store(schema, "a", "b").copied == 4
     assert values(scan, tmp_path) == EXPECTED
+
+
+def test_objects_that_are_collected_before_they_are_held(
+    scan: type[dj.Manual], schema: dj.Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing refers to the copies until the tables are switched."""
+    hold = module.hold
+
+    def late(connection: dj.Connection, *args: Any) -> Any:
+        for name in files("b"):
+            Path("b", name).unlink()
+        return hold(connection, *args)
+
+    monkeypatch.setattr(module, "hold", late)
+    migrate_store(schema, "a", "b")
+    assert values(scan, tmp_path) == EXPECTED
+    assert len(files("b")) == 4
 
 
 def test_entities_inserted_meanwhile(

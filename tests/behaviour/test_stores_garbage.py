@@ -313,6 +313,41 @@ class TestCollect:
         assert len(scans.tracked) == 4
 
     @ONE_STORE
+    @pytest.mark.parametrize("is_configured", [True, False])
+    def test_stores_at_the_same_place(self, scans, is_configured, tmp_path):
+        """Each leaves what the other one tells of."""
+        there = dj.config["stores"]["store"]
+        (tmp_path / "link").symlink_to(there["location"])
+        dj.config["stores"]["twin"] = {**there, "location": str(tmp_path / "link")}
+
+        @scans.schema
+        class Twin(dj.Manual):
+            definition = """
+            twin : int
+            ---
+            movie : blob@twin
+            image : filepath@twin
+            """
+
+        Twin.insert(
+            [
+                (1, [1, 2], tmp_path / "stage" / "image.tif"),
+                (2, [5], tmp_path / "stage" / "image.tif"),
+            ]
+        )
+        (scans.Scan & "scan = 1").delete()
+        kept = objects(scans.store) - {path_of(scans.schema, b"notes", "notes.txt")}
+        if not is_configured:
+            del dj.config["stores"]["store"]
+        collect(scans.schema, filepaths=True)
+        if is_configured:
+            assert objects(scans.store) == kept
+        assert list(Twin.fetch("movie", order_by="twin")) == [[1, 2], [5]]
+        dj.config["stores"]["store"] = there
+        assert list(scans.Scan.fetch("movie")) == [[1, 2, 3]]
+        assert scans.schema.external["twin"].verify(display_progress=False)
+
+    @ONE_STORE
     def test_files_that_look_like_objects(self, scans, tmp_path):
         path = path_of(scans.schema, "orphan")
         file = tmp_path / "stage" / path
@@ -377,7 +412,10 @@ class TestCollect:
             ((dj.Schema(),), {}, "not activated"),
             ((scans.schema,), {"stores": "stor"}, "No store `stor` is used"),
             ((scans.schema,), {"grace": -1}, "`grace`"),
+            ((scans.schema,), {"grace": "1 day"}, "`grace` .* seconds from 0, not '1 day'"),
+            ((scans.schema,), {"grace": None}, "`grace`"),
             ((scans.schema,), {"batch_size": 0}, "`batch_size`"),
+            ((scans.schema,), {"batch_size": "10"}, "`batch_size` .* not '10'"),
         ):
             with pytest.raises(DataJointError, match=text):
                 dj.gc(*arguments, **options)

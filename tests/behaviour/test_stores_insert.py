@@ -149,23 +149,6 @@ def test_checksum_of_a_large_file_is_not_computed(
     assert found == {"four": UUID(md5(b"1234").hexdigest()), "five": None}
 
 
-def test_checksum_that_is_not_known_is_no_other_one(
-    tables: SimpleNamespace, stage: Path, folder: Path
-) -> None:
-    """The limit may change between two inserts of one file."""
-    file = stage / "image.tif"
-    file.write_bytes(b"12345")
-    with dj.config(filepath_checksum_size_limit_insert=4):
-        tables.Image.insert1((1, file))
-    tables.Image.insert1((2, file))
-    with dj.config(filepath_checksum_size_limit_insert=4):
-        tables.Image.insert1((3, file))
-    file.write_bytes(b"54321")
-    with pytest.raises(dj.DataJointError, match=r"`image.tif` was inserted before with other cont"):
-        tables.Image.insert1((4, file))
-    assert objects(folder) == {"image.tif": b"12345"}
-
-
 def test_file_outside_of_the_stage_is_refused(
     tables: SimpleNamespace, folder: Path, tmp_path: Path
 ) -> None:
@@ -471,31 +454,6 @@ def test_file_that_others_insert_meanwhile(
     assert objects(folder) == {"image.tif": b"old"}
 
 
-def test_file_that_others_refer_to_unseen(
-    tables: SimpleNamespace,
-    schema: dj.Schema,
-    connect: Any,
-    backend: str,
-    folder: Path,
-    stage: Path,
-) -> None:
-    """A transaction sees what there was when it began; others may refer to the file since then."""
-    if backend == "sqlite":
-        pytest.skip("others cannot write during a transaction")
-    other = dj.VirtualModule("other", schema.database, connection=connect())
-    file = stage / "image.tif"
-    file.write_bytes(b"old")
-    tables.Image.insert1((1, file))
-    tables.Image.delete()
-    with pytest.raises(dj.DataJointError), schema.connection.transaction:
-        assert len(tables.Image()) == 0
-        other.Image.insert1((2, file))
-        file.write_bytes(b"newer")
-        tables.Image.insert1((3, file))
-    assert objects(folder) == {"image.tif": b"old"}
-    assert [size for _, size, *_ in tracked(schema)] == [3]
-
-
 @pytest.mark.parametrize("table", ["Note", "Image"])
 def test_file_that_changes_does_not_overwrite_what_is_in_use(
     tables: SimpleNamespace, folder: Path, stage: Path, table: str
@@ -513,6 +471,109 @@ def test_file_that_changes_does_not_overwrite_what_is_in_use(
 
     getattr(tables, table).insert(changing())
     assert before.items() <= objects(folder).items()
+
+
+def test_file_that_others_refer_to_meanwhile_keeps_its_contents(
+    tables: SimpleNamespace, schema: dj.Schema, stage: Path, connect: Callable[[], dj.Connection]
+) -> None:
+    """By a table that was not there when the catalog was read."""
+    file = stage / "image.tif"
+    file.write_bytes(b"old")
+    tables.Image.insert1((1, file))
+    tables.Image.delete()
+
+    class Photo(dj.Manual):
+        definition = """
+        photo : int
+        ---
+        file : filepath@raw
+        """
+
+    dj.Schema(schema.database, connection=connect())(Photo).insert1((1, file))
+    file.write_bytes(b"newer")
+    with pytest.raises(dj.DataJointError, match=r"`image.tif` was inserted before with other cont"):
+        tables.Image.insert1((1, file))
+    assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"old"}
+
+
+def test_file_that_others_refer_to_since_the_transaction_began(
+    tables: SimpleNamespace,
+    schema: dj.Schema,
+    stage: Path,
+    connect: Callable[[], dj.Connection],
+    backend: str,
+) -> None:
+    if backend == "sqlite":
+        pytest.skip("sqlite has one writer")
+    file = stage / "image.tif"
+    file.write_bytes(b"old")
+    tables.Image.insert1((1, file))
+    tables.Image.delete()
+    other = dj.FreeTable(connect(), tables.Image.full_table_name)
+    with (
+        pytest.raises(dj.DataJointError, match="was inserted before"),
+        schema.connection.transaction,
+    ):
+        assert not tables.Image()
+        other.insert1((1, file))
+        file.write_bytes(b"newer")
+        tables.Image.insert1((2, file))
+    assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"old"}
+
+
+def test_file_of_another_schema_keeps_its_contents(
+    tables: SimpleNamespace, stage: Path, make_schema: Callable[..., dj.Schema]
+) -> None:
+    file = stage / "image.tif"
+    file.write_bytes(b"old")
+    tables.Image.insert1((1, file))
+
+    class Photo(dj.Manual):
+        definition = """
+        photo : int
+        ---
+        file : filepath@raw
+        """
+
+    Photo = make_schema("other")(Photo)
+    Photo.insert1((1, file))
+    Photo.delete()
+    file.write_bytes(b"newer")
+    with pytest.raises(dj.DataJointError, match=r"`image.tif` with other contents, which `djtest_"):
+        Photo.insert1((1, file))
+    assert objects(Path(dj.config["stores"]["raw"]["location"])) == {"image.tif": b"old"}
+
+
+@pytest.mark.parametrize("stage_is_location", [False, True])
+def test_file_that_is_there_already_costs_no_look_at_other_schemas(
+    tables: SimpleNamespace, stage: Path, stage_is_location: bool
+) -> None:
+    folder = Path(dj.config["stores"]["raw"]["location"])
+    if stage_is_location:
+        dj.config["stores"]["raw"]["stage"] = str(folder)
+        stage = folder
+    (stage / "image.tif").write_bytes(b"pixels")
+    (folder / "image.tif").write_bytes(b"pixels")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(dj.Connection, "list_schemas")
+        tables.Image.insert1((1, stage / "image.tif"))
+    assert objects(folder) == {"image.tif": b"pixels"}
+
+
+@pytest.mark.parametrize("limits", [(None, 1), (1, None), (1, 1)])
+def test_file_of_the_same_contents_without_checksum(
+    tables: SimpleNamespace, stage: Path, limits: tuple[int | None, int | None]
+) -> None:
+    file = stage / "image.tif"
+    file.write_bytes(b"contents")
+    for number, limit in enumerate(limits):
+        with dj.config(filepath_checksum_size_limit_insert=limit):
+            tables.Image.insert1((number, file))
+    assert len(tables.Image()) == 2
+    if limits[1] is None:
+        file.write_bytes(b"CONTENTS")
+        with pytest.raises(dj.DataJointError, match="was inserted before with other contents"):
+            tables.Image.insert1((3, file))
 
 
 def test_many_rows_take_few_statements(

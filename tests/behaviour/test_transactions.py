@@ -492,3 +492,19 @@ class TestNesting:
             bank.Account.insert1(("eve", 1))
             connection.cancel_transaction()
         assert amounts(bank) == {"ada": 10, "bob": 20}
+
+
+def test_nested_parts_are_undone_one_by_one(bank, connection):
+    with connection.transaction:
+        with connection.atomic():
+            bank.Account.insert1(("cy", 1))
+            with pytest.raises(ZeroDivisionError), connection.atomic():
+                bank.Account.insert1(("dee", 1))
+                raise ZeroDivisionError
+            with connection.atomic():
+                bank.Account.insert1(("eve", 1))
+        with pytest.raises(ZeroDivisionError), connection.atomic():
+            with connection.atomic():
+                bank.Account.insert1(("fay", 1))
+            raise ZeroDivisionError
+    assert list(bank.Account.fetch("owner", order_by="owner")) == ["ada", "bob", "cy", "eve"]

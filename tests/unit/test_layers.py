@@ -100,6 +100,8 @@ LAYERS = [
     "session",
     "connection",
     "tracking",
+    "sharing",
+    "filepaths",
     # query
     "decoding",
     "fetch",

@@ -93,6 +93,11 @@ class Store(ABC):
         return self.settings.name
 
     @property
+    def whereabouts(self) -> object:
+        """Where the objects are: stores that are equal in it have the same."""
+        return type(self), self.settings.options.get("endpoint"), self.locate("object")
+
+    @property
     def stage(self) -> Path:
         """The local folder for files of type ``filepath@store``.
 

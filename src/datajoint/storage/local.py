@@ -27,6 +27,10 @@ class LocalStore(Store):
         super().__init__(settings)
         self._root = Path(settings.location).expanduser().absolute()
 
+    @property
+    def whereabouts(self) -> object:
+        return type(self), os.path.realpath(self._root)
+
     def check(self) -> None:
         if not self._root.is_dir():
             raise DataJointError(
