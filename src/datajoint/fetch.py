@@ -122,7 +122,7 @@ def fetch_frame(query: Query, attrs: Sequence[Any], options: Options) -> Any:
     return data.set_index(heading.primary_key) if heading.primary_key else data
 
 
-def fetch1(query: Query, attrs: Sequence[Any], options: Options) -> Any:
+def fetch1(query: Query, attrs: Sequence[Any], as_dict: bool, options: Options) -> Any:
     """Fetch the only entity of a query; see :meth:`QueryExpression.fetch1`."""
     heading = query.heading
     names = select(heading, attrs)
@@ -134,7 +134,7 @@ def fetch1(query: Query, attrs: Sequence[Any], options: Options) -> Any:
             f"{len(query) if few else 'none'}"
         )
     rows = _decoded_rows(few if names else [()], _decoders(query, names, options))
-    if not attrs:
+    if as_dict or not attrs:
         return dict(zip(names, rows[0], strict=True))
     values = tuple(_variable(rows, names, heading, attr)[0] for attr in attrs)
     return values[0] if len(values) == 1 else values

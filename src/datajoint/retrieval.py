@@ -98,6 +98,7 @@ class Fetchable(Queryable):
     def fetch1(
         self,
         *attrs: Any,
+        as_dict: bool = False,
         squeeze: bool = False,
         download_path: str | Path = ".",
         lazy: bool = False,
@@ -108,6 +109,8 @@ class Fetchable(Queryable):
         ----------
         *attrs : str
             The attributes to fetch; all of them, as a dict, by default.
+        as_dict : bool
+            Whether attributes that are given come as a dict too (manual 5.7.2).
         squeeze : bool
             Remove singleton dimensions from arrays in blobs.
         download_path : str or Path
@@ -130,7 +133,7 @@ class Fetchable(Queryable):
         -----
         Manual 8.3.2.
         """
-        return fetching.fetch1(self, attrs, Options(squeeze, download_path, lazy))
+        return fetching.fetch1(self, attrs, as_dict, Options(squeeze, download_path, lazy))
 
     def head(self, limit: int = 25, **fetch_kwargs: Any) -> Any:
         """Fetch the first entities by primary key."""

@@ -1507,6 +1507,7 @@ class TestUniversalSets:
         query = dj.U().aggr(uni.Student, n="count(*)")
         assert_rows(query, [{"n": len(data.students)}])
         assert query.fetch1("n") == len(data.students)
+        assert query.fetch1("n", as_dict=True) == query.fetch1(as_dict=True) == query.fetch1()
         assert query.primary_key == []
 
     def test_restricted_aggregates(self, uni, data):
