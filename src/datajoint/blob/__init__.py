@@ -17,7 +17,17 @@ from isal import isal_zlib
 from ..errors import DataJointError
 from ..settings import config
 from .codecs import CODECS, READS, MatCell, MatStruct
-from .stream import RAISE_LIMIT, U32, U64, Reader, RefusedError, Writer, type_name
+from .stream import (
+    RAISE_LIMIT,
+    U32,
+    U64,
+    Compressed,
+    Reader,
+    RefusedError,
+    Whole,
+    Writer,
+    type_name,
+)
 
 __all__ = ["Blob", "MatCell", "MatStruct", "pack", "unpack"]
 
@@ -29,7 +39,6 @@ use_32bit_dims = False
 
 _ZLIB, _MYM, _DJ0 = b"ZL123\0", b"mYm\0", b"dj0\0"
 _COMPRESS_ABOVE = 1000  # bytes
-_CHUNK = 1 << 20  # bytes that are compressed at a time, into as little memory as they need
 _LEVEL = 2  # of isal's: as fast as 1 and often smaller; 3 takes several times as long
 
 _IsalError = cast("type[Exception]", isal_zlib.error)
@@ -86,8 +95,15 @@ def pack(value: Any, compress: bool = True, *, native: bool = True) -> bytes:
     """
     if bypass_serialization:
         return bytes(_serialized(value))
-    blob = _encode(value, native)
-    return _compress(blob) if compress and len(blob) > _COMPRESS_ABOVE else blob
+    writer, header = _encode(value, native)
+    size = len(header) + writer.size
+    stored = _compress(writer, header, size) if compress and size > _COMPRESS_ABOVE else None
+    if stored is not None:
+        return stored
+    blob = Whole(size)
+    blob.write(header)
+    writer.pour(blob)
+    return blob.getvalue()  # not a copy: the stream hands out what it holds
 
 
 def unpack(blob: bytes, squeeze: bool = False, *, limit: int | None = None) -> Any:
@@ -141,7 +157,7 @@ def _serialized(blob: Any) -> Any:
     return blob
 
 
-def _encode(value: Any, native: bool) -> bytes:
+def _encode(value: Any, native: bool) -> tuple[Writer, bytes]:
     writer = Writer(CODECS, native)
     try:
         writer.write(value)
@@ -150,14 +166,18 @@ def _encode(value: Any, native: bool) -> bytes:
         raise DataJointError(f"Cannot pack {path}: {refusal}.", refusal.advice) from refusal
     except RecursionError as error:
         raise DataJointError("Cannot pack value: it nests too deep or holds itself.") from error
-    return writer.getvalue(_DJ0 if writer.is_native else _MYM)
+    return writer, _DJ0 if writer.is_native else _MYM
 
 
-def _compress(blob: bytes) -> bytes:
-    stream, data = isal_zlib.compressobj(_LEVEL), memoryview(blob)
-    chunks = [stream.compress(data[i : i + _CHUNK]) for i in range(0, len(blob), _CHUNK)]
-    stored = b"".join([_ZLIB, U64.pack(len(blob)), *chunks, stream.flush()])
-    return stored if len(stored) < len(blob) else blob
+def _compress(writer: Writer, header: bytes, size: int) -> bytes | None:
+    """Compress what was written; None if that does not make it shorter."""
+    stream, prefix = isal_zlib.compressobj(_LEVEL), _ZLIB + U64.pack(size)
+    sink = Compressed(stream.compress, size - len(prefix))
+    sink.writelines([header])
+    writer.pour(sink)
+    sink.finish()
+    end = stream.flush()
+    return b"".join([prefix, *sink.chunks, end]) if len(end) < sink.room else None
 
 
 def _decode(blob: bytes | bytearray | memoryview, squeeze: bool, limit: int) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ Read = Callable[["Reader"], Any]
 
 U16, U32, U64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
 
+_CHUNK = 1 << 20  # bytes that are compressed at a time
 _MAX_DEPTH = 1000  # levels of nesting; Python's own recursion limit usually comes first
 _MAX_NDIM = 64  # what NumPy 2 can; NumPy 1 refuses more than 32 by itself
 _COST = 64  # bytes of memory that a value takes beside its data, in a list or dict, about
@@ -52,8 +53,17 @@ def type_name(value: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
 
+class Sink(Protocol):
+    """Takes what was written."""
+
+    def writelines(self, parts: Iterable[bytes | memoryview], /) -> None: ...
+
+    def write_array(self, array: Array, dtype: np.dtype[Any]) -> None:
+        """Take the elements of an array, in column-major order and as the given type."""
+
+
 class Writer:
-    """What is written so far: bytes, and arrays that `getvalue` copies straight to their places.
+    """What is written so far: bytes, and arrays that are copied when all is put into a sink.
 
     Parameters
     ----------
@@ -69,19 +79,19 @@ class Writer:
         self._may_be_native = native
         self._parts: list[bytes | memoryview] = []
         self._arrays: list[tuple[int, Array, np.dtype[Any]]] = []  # where among the parts
-        self._size = 0
+        self.size = 0
         self._depth = 0
         self._writes: dict[type, Write] = {}
 
     def put(self, part: bytes | memoryview) -> None:
         """Add bytes."""
         self._parts.append(part)
-        self._size += len(part)
+        self.size += len(part)
 
     def put_array(self, array: Array, dtype: np.dtype[Any]) -> None:
         """Add the elements of an array, in column-major order and as the given type."""
         self._arrays.append((len(self._parts), array, dtype))
-        self._size += array.size * dtype.itemsize
+        self.size += array.size * dtype.itemsize
 
     def write(self, value: Any) -> None:
         """Add the payload of a value."""
@@ -97,11 +107,11 @@ class Writer:
         index = 0
         try:
             for item in items:
-                slot, start = len(self._parts), self._size
+                slot, start = len(self._parts), self.size
                 self._parts.append(b"")
                 self.write(item)
-                self._parts[slot] = U64.pack(self._size - start)
-                self._size += U64.size
+                self._parts[slot] = U64.pack(self.size - start)
+                self.size += U64.size
                 index += 1
         except RefusedError as refusal:
             refusal.path.append(step(index))
@@ -116,21 +126,14 @@ class Writer:
             )
         self.is_native = True
 
-    def getvalue(self, header: bytes) -> bytes:
-        """Put everything together, in the only copy that is made of the arrays."""
-        size = len(header) + self._size
-        out = io.BytesIO()
-        out.seek(size - 1)
-        out.write(b"\0")  # all the memory at once
-        out.seek(0)
-        out.write(header)
+    def pour(self, sink: Sink) -> None:
+        """Put all that is written into a sink, in which arrays are copied for the only time."""
         start = 0
         for stop, array, dtype in self._arrays:
-            out.writelines(self._parts[start:stop])
-            _write_array(out, array, dtype)
+            sink.writelines(self._parts[start:stop])
+            sink.write_array(array, dtype)
             start = stop
-        out.writelines(self._parts[start:])
-        return out.getvalue()  # not a copy: the stream hands out what it holds
+        sink.writelines(self._parts[start:])
 
     def _find_write(self, value: Any) -> Write:
         for codec in self._codecs:
@@ -146,11 +149,88 @@ class Writer:
         )
 
 
-def _write_array(out: io.BytesIO, array: Array, dtype: np.dtype[Any]) -> None:
-    start = out.tell()
-    place: Array = np.ndarray(array.shape, dtype, out.getbuffer(), start, order="F")
+class Whole(io.BytesIO):
+    """A sink that gives all that is put into it; its size is known beforehand."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.seek(size - 1)
+        self.write(b"\0")  # all the memory at once
+        self.seek(0)
+
+    def write_array(self, array: Array, dtype: np.dtype[Any]) -> None:
+        start = self.tell()
+        self.seek(start + _copy(array, dtype, self.getbuffer(), start))
+
+
+class Compressed:
+    """A sink that compresses what is put into it, piece by piece, as long as that makes it smaller.
+
+    What comes out depends on what is put into it, not on the parts: equal values give equal blobs.
+
+    Parameters
+    ----------
+    compress : callable
+        Takes bytes and gives what of the compressed form is ready.
+    size : int
+        What the compressed form has to stay below, in bytes.
+    """
+
+    def __init__(self, compress: Callable[[memoryview], bytes], size: int) -> None:
+        self.chunks: list[bytes] = []
+        self.room = size
+        self._compress = compress
+        self._pending = memoryview(bytearray(2 * _CHUNK))
+        self._filled = 0
+
+    def writelines(self, parts: Iterable[bytes | memoryview]) -> None:
+        for part in parts:
+            for start in range(0, len(part), _CHUNK):
+                piece = part[start : start + _CHUNK]
+                self._pending[self._filled : self._filled + len(piece)] = piece
+                self._advance(len(piece))
+
+    def write_array(self, array: Array, dtype: np.dtype[Any]) -> None:
+        for piece in _pieces(array, dtype.itemsize):
+            self._advance(_copy(piece, dtype, self._pending, self._filled))
+
+    def finish(self) -> None:
+        """Compress what is left."""
+        self._take(self._pending[: self._filled])
+
+    def _advance(self, count: int) -> None:
+        self._filled += count
+        if self._filled >= _CHUNK:
+            self._take(self._pending[:_CHUNK])
+            self._filled -= _CHUNK
+            self._pending[: self._filled] = self._pending[_CHUNK : _CHUNK + self._filled]
+
+    def _take(self, data: memoryview) -> None:
+        if self.room > 0:
+            self.chunks.append(self._compress(data))
+            self.room -= len(self.chunks[-1])
+
+
+def _copy(array: Array, dtype: np.dtype[Any], buffer: Any, start: int) -> int:
+    """Copy the elements of an array into a buffer, in column-major order; tell how many bytes."""
+    place: Array = np.ndarray(array.shape, dtype, buffer, start, order="F")
     place[...] = array
-    out.seek(start + place.nbytes)
+    return place.nbytes
+
+
+def _pieces(array: Array, itemsize: int) -> Iterator[Array]:
+    """Divide an array into small ones, whose elements are in its column-major order."""
+    size = array.size * itemsize
+    if size <= _CHUNK:
+        yield array
+        return
+    count = array.shape[-1]
+    step = _CHUNK * count // size  # columns that fit
+    if step:
+        yield from (array[..., start : start + step] for start in range(0, count, step))
+    else:
+        for column in range(count):
+            yield from _pieces(array[..., column], itemsize)
 
 
 class Reader:
