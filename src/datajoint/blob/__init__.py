@@ -17,17 +17,7 @@ from isal import isal_zlib
 from ..errors import DataJointError
 from ..settings import config
 from .codecs import CODECS, READS, MatCell, MatStruct
-from .stream import (
-    RAISE_LIMIT,
-    U32,
-    U64,
-    Compressed,
-    Reader,
-    RefusedError,
-    Whole,
-    Writer,
-    type_name,
-)
+from .stream import CHUNK, RAISE_LIMIT, U32, U64, Reader, RefusedError, Writer, type_name
 
 __all__ = ["Blob", "MatCell", "MatStruct", "pack", "unpack"]
 
@@ -95,15 +85,19 @@ def pack(value: Any, compress: bool = True, *, native: bool = True) -> bytes:
     """
     if bypass_serialization:
         return bytes(_serialized(value))
-    writer, header = _encode(value, native)
+    writer = _encode(value, native)
+    header = _DJ0 if writer.is_native else _MYM
     size = len(header) + writer.size
-    stored = _compress(writer, header, size) if compress and size > _COMPRESS_ABOVE else None
-    if stored is not None:
-        return stored
-    blob = Whole(size)
-    blob.write(header)
-    writer.pour(blob)
-    return blob.getvalue()  # not a copy: the stream hands out what it holds
+    if not compress or size <= _COMPRESS_ABOVE:
+        return writer.whole(header)
+    stream = isal_zlib.compressobj(_LEVEL)
+    # A large one is put together only if it is stored so.
+    blob = writer.whole(header) if size <= CHUNK else None
+    chunks = writer.compressed(header, stream.compress) if blob is None else [stream.compress(blob)]
+    stored = [_ZLIB, U64.pack(size), *chunks, stream.flush()]
+    if sum(map(len, stored)) < size:
+        return b"".join(stored)
+    return writer.whole(header) if blob is None else blob
 
 
 def unpack(blob: bytes, squeeze: bool = False, *, limit: int | None = None) -> Any:
@@ -157,7 +151,7 @@ def _serialized(blob: Any) -> Any:
     return blob
 
 
-def _encode(value: Any, native: bool) -> tuple[Writer, bytes]:
+def _encode(value: Any, native: bool) -> Writer:
     writer = Writer(CODECS, native)
     try:
         writer.write(value)
@@ -166,18 +160,7 @@ def _encode(value: Any, native: bool) -> tuple[Writer, bytes]:
         raise DataJointError(f"Cannot pack {path}: {refusal}.", refusal.advice) from refusal
     except RecursionError as error:
         raise DataJointError("Cannot pack value: it nests too deep or holds itself.") from error
-    return writer, _DJ0 if writer.is_native else _MYM
-
-
-def _compress(writer: Writer, header: bytes, size: int) -> bytes | None:
-    """Compress what was written; None if that does not make it shorter."""
-    stream, prefix = isal_zlib.compressobj(_LEVEL), _ZLIB + U64.pack(size)
-    sink = Compressed(stream.compress, size - len(prefix))
-    sink.writelines([header])
-    writer.pour(sink)
-    sink.finish()
-    end = stream.flush()
-    return b"".join([prefix, *sink.chunks, end]) if len(end) < sink.room else None
+    return writer
 
 
 def _decode(blob: bytes | bytearray | memoryview, squeeze: bool, limit: int) -> Any:

@@ -19,7 +19,7 @@ Read = Callable[["Reader"], Any]
 
 U16, U32, U64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
 
-_CHUNK = 1 << 20  # bytes that are compressed at a time
+CHUNK = 1 << 20  # bytes that are compressed at a time, into as little memory as they need
 _MAX_DEPTH = 1000  # levels of nesting; Python's own recursion limit usually comes first
 _MAX_NDIM = 64  # what NumPy 2 can; NumPy 1 refuses more than 32 by itself
 _COST = 64  # bytes of memory that a value takes beside its data, in a list or dict, about
@@ -53,7 +53,7 @@ def type_name(value: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
 
-class Sink(Protocol):
+class _Sink(Protocol):
     """Takes what was written."""
 
     def writelines(self, parts: Iterable[bytes | memoryview], /) -> None: ...
@@ -126,8 +126,24 @@ class Writer:
             )
         self.is_native = True
 
-    def pour(self, sink: Sink) -> None:
-        """Put all that is written into a sink, in which arrays are copied for the only time."""
+    def whole(self, header: bytes) -> bytes:
+        """Put everything together, in the only copy that is made of the arrays."""
+        sink = _Whole(len(header) + self.size)
+        self._pour(header, sink)
+        return sink.getvalue()  # not a copy: the stream hands out what it holds
+
+    def compressed(self, header: bytes, compress: Callable[[memoryview], bytes]) -> list[bytes]:
+        """Compress everything in pieces, each of which is the only copy of a part of the arrays.
+
+        The pieces are those of the whole, whatever the arrays' order in memory, on which what comes
+        out would depend: equal values give equal blobs.
+        """
+        sink = _Compressed(compress)
+        self._pour(header, sink)
+        return sink.finish()
+
+    def _pour(self, header: bytes, sink: _Sink) -> None:
+        sink.writelines([header])
         start = 0
         for stop, array, dtype in self._arrays:
             sink.writelines(self._parts[start:stop])
@@ -149,7 +165,7 @@ class Writer:
         )
 
 
-class Whole(io.BytesIO):
+class _Whole(io.BytesIO):
     """A sink that gives all that is put into it; its size is known beforehand."""
 
     def __init__(self, size: int) -> None:
@@ -163,52 +179,43 @@ class Whole(io.BytesIO):
         self.seek(start + _copy(array, dtype, self.getbuffer(), start))
 
 
-class Compressed:
-    """A sink that compresses what is put into it, piece by piece, as long as that makes it smaller.
-
-    What comes out depends on what is put into it, not on the parts: equal values give equal blobs.
+class _Compressed:
+    """A sink that compresses what is put into it, piece by piece.
 
     Parameters
     ----------
     compress : callable
         Takes bytes and gives what of the compressed form is ready.
-    size : int
-        What the compressed form has to stay below, in bytes.
     """
 
-    def __init__(self, compress: Callable[[memoryview], bytes], size: int) -> None:
-        self.chunks: list[bytes] = []
-        self.room = size
+    def __init__(self, compress: Callable[[memoryview], bytes]) -> None:
         self._compress = compress
-        self._pending = memoryview(bytearray(2 * _CHUNK))
+        self._chunks: list[bytes] = []
+        self._pending = memoryview(bytearray(2 * CHUNK))
         self._filled = 0
 
-    def writelines(self, parts: Iterable[bytes | memoryview]) -> None:
-        for part in parts:
-            for start in range(0, len(part), _CHUNK):
-                piece = part[start : start + _CHUNK]
-                self._pending[self._filled : self._filled + len(piece)] = piece
-                self._advance(len(piece))
+    def writelines(self, parts: Iterable[bytes | memoryview], /) -> None:
+        data = b"".join(parts)
+        for start in range(0, len(data), CHUNK):
+            piece = data[start : start + CHUNK]
+            self._pending[self._filled : self._filled + len(piece)] = piece
+            self._advance(len(piece))
 
     def write_array(self, array: Array, dtype: np.dtype[Any]) -> None:
         for piece in _pieces(array, dtype.itemsize):
             self._advance(_copy(piece, dtype, self._pending, self._filled))
 
-    def finish(self) -> None:
-        """Compress what is left."""
-        self._take(self._pending[: self._filled])
+    def finish(self) -> list[bytes]:
+        """Give what was compressed; the compressor may hold some of it back."""
+        self._chunks.append(self._compress(self._pending[: self._filled]))
+        return self._chunks
 
     def _advance(self, count: int) -> None:
         self._filled += count
-        if self._filled >= _CHUNK:
-            self._take(self._pending[:_CHUNK])
-            self._filled -= _CHUNK
-            self._pending[: self._filled] = self._pending[_CHUNK : _CHUNK + self._filled]
-
-    def _take(self, data: memoryview) -> None:
-        if self.room > 0:
-            self.chunks.append(self._compress(data))
-            self.room -= len(self.chunks[-1])
+        if self._filled >= CHUNK:
+            self._chunks.append(self._compress(self._pending[:CHUNK]))
+            self._filled -= CHUNK
+            self._pending[: self._filled] = self._pending[CHUNK : CHUNK + self._filled]
 
 
 def _copy(array: Array, dtype: np.dtype[Any], buffer: Any, start: int) -> int:
@@ -221,11 +228,11 @@ def _copy(array: Array, dtype: np.dtype[Any], buffer: Any, start: int) -> int:
 def _pieces(array: Array, itemsize: int) -> Iterator[Array]:
     """Divide an array into small ones, whose elements are in its column-major order."""
     size = array.size * itemsize
-    if size <= _CHUNK:
+    if size <= CHUNK:
         yield array
         return
     count = array.shape[-1]
-    step = _CHUNK * count // size  # columns that fit
+    step = CHUNK * count // size  # columns that fit
     if step:
         yield from (array[..., start : start + step] for start in range(0, count, step))
     else:
