@@ -10,7 +10,6 @@ insert, for which it is looked whether it is there. Manual 2.5.3.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,9 +25,12 @@ from .storage.base import ObjectInfo, Store
 from .storage.objects import Tracked
 from .storage.paths import hash_of, is_temporary
 from .tracking import forget, lock, look_up, note, unused
+from .utils import batches
 
 #: So many objects are removed in one transaction, for which those who insert them may have to wait.
 BATCH = 200
+#: So many listed objects are looked up at once.
+_LISTED = 1000
 #: So long a temporary object may be that of somebody who writes it.
 _WRITING = timedelta(hours=1)
 
@@ -219,7 +221,7 @@ def find_strays(
         They were written before; younger ones may be about to be noted.
     """
     schema, subfolding = tracker.name.schema, store.settings.subfolding
-    for part in _batches(store.list(schema)):
+    for part in batches(store.list(schema), _LISTED):
         hashes = {each.path: hash_of(each.path, schema, subfolding) for each in part}
         named = [each for each in part if hashes[each.path] is not None]
         # Looked up after they were listed: what was stored before, and is in use, has a row now.
@@ -305,7 +307,3 @@ def remove_stray(
 def _outcome(stray: Stray, reasons: Mapping[str, Exception]) -> Failure | bool:
     path = stray.info.path
     return Failure(path, reasons[path], stray.hash) if path in reasons else True
-
-
-def _batches(infos: Iterator[ObjectInfo]) -> Iterator[list[ObjectInfo]]:
-    return iter(lambda: list(itertools.islice(infos, 1000)), [])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
@@ -31,7 +30,7 @@ from .storage.registry import get_store
 from .trackers import declare_tracker
 from .tracking import look_up, references, unreferenced
 from .types import External
-from .utils import did_you_mean
+from .utils import batches, did_you_mean
 from .verification import Verification, verify
 
 
@@ -166,8 +165,8 @@ class ExternalTable(ServiceTable):
         store = self.store if delete_external_files else None
         hashes = self.unused().fetch("hash", limit=limit).tolist()
         failures: list[Failure] = []
-        with _progress(len(hashes), self.store_name, display_progress) as bar:
-            for part in _parts(hashes):
+        with progress_bar(len(hashes), self.store_name, display_progress) as bar:
+            for part in batches(hashes, BATCH):
                 removal = remove(self.connection, self.spec, part, store, files=True)
                 failures += removal.failures
                 if bar is not None:
@@ -226,7 +225,7 @@ class ExternalTable(ServiceTable):
         store = self.store
         self.connection.forget_catalog(self.name.schema)
         hashes = self.fetch("hash").tolist()
-        with _progress(len(hashes), self.store_name, display_progress) as bar:
+        with progress_bar(len(hashes), self.store_name, display_progress) as bar:
             return verify(
                 self.connection,
                 self.spec,
@@ -396,12 +395,7 @@ def _place(store: str) -> str:
     return f"{entry.get('protocol')}:{'/'.join(str(part) for part in parts if part)}"
 
 
-def _parts(hashes: list[UUID]) -> Iterator[list[UUID]]:
-    rest = iter(hashes)
-    return iter(lambda: list(islice(rest, BATCH)), [])
-
-
-def _progress(total: int, name: str, shown: bool) -> Any:
+def progress_bar(total: int, name: str, shown: bool) -> Any:
     """Make a progress bar; as a context it is None where none is shown."""
     if not shown:
         return nullcontext()

@@ -6,15 +6,11 @@ Manual 2.5.3.
 from __future__ import annotations
 
 import random
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from itertools import islice
 from types import ModuleType
-from typing import Any
 from uuid import UUID
 
 from .collecting import BATCH, Failure, check_outside, find_strays, remove, remove_stray
@@ -26,11 +22,11 @@ from .errors import (
     LostConnectionError,
     QueryError,
 )
-from .external import ExternalMapping, ExternalTable
+from .external import ExternalMapping, ExternalTable, progress_bar
 from .schemas import Schema
 from .storage.base import Store
 from .storage.objects import Tracked
-from .utils import did_you_mean
+from .utils import batches, did_you_mean
 
 #: What was stored since then is left alone, as somebody may be about to refer to it.
 GRACE = timedelta(days=1)
@@ -304,8 +300,9 @@ def _collect_unused(table: ExternalTable, request: _Request, tally: _Tally) -> N
     if not old:
         return
     store = table.store
-    with _bar(len(old), table, request) as bar:
-        for part in _parts(old, request.batch_size):
+    name = f"{table.name.schema}, {table.store_name}"
+    with progress_bar(len(old), name, request.progress) as bar:
+        for part in batches(old, request.batch_size):
             _remove_batch(table, store, part, request, tally)
             if bar is not None:
                 bar.update(len(part))
@@ -342,21 +339,6 @@ def _collect_strays(table: ExternalTable, request: _Request, tally: _Tally) -> N
             tally.errors.append((store.locate(done.path), done.reason))
         elif done:
             tally.add("leftovers" if stray.is_leftover else "orphans", stray.info.size)
-
-
-def _parts(hashes: list[UUID], size: int) -> Iterator[list[UUID]]:
-    rest = iter(hashes)
-    return iter(lambda: list(islice(rest, size)), [])
-
-
-def _bar(total: int, table: ExternalTable, request: _Request) -> AbstractContextManager[Any]:
-    if not request.progress:
-        return nullcontext()
-    from tqdm.auto import tqdm
-
-    name = f"{table.name.schema}, {table.store_name}"
-    bar: AbstractContextManager[Any] = tqdm(total=total, desc=name, unit="object", file=sys.stderr)
-    return bar
 
 
 def _size(count: int) -> str:

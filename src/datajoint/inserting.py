@@ -28,6 +28,7 @@ from .refusals import Checker, explain
 from .sql.statements import insert_rows, insert_select
 from .storage.outgoing import Outgoing
 from .types import External
+from .utils import batches
 
 CHUNK = 1000
 #: Chunks with this many bytes of blobs are sent, however few rows they have.
@@ -96,7 +97,7 @@ def _chunks(
 ) -> Iterator[list[EncodedRow]]:
     """Divide rows into chunks of so many rows, and fewer where they hold much memory."""
     if not may_be_large:
-        yield from iter(lambda: list(itertools.islice(rows, chunk_size)), [])
+        yield from batches(rows, chunk_size)
         return
     chunk: list[EncodedRow] = []
     size = 0
@@ -262,6 +263,6 @@ def _explain_query(
     encoder = RowEncoder(spec, connection.dialect, ignore_extra_fields=True)
     checker = Checker(connection, spec, mode)
     encoded = enumerate(encoder.encode(row, number) for number, row in enumerate(query))
-    for chunk in iter(lambda: list(itertools.islice(encoded, CHUNK)), []):
+    for chunk in batches(encoded, CHUNK):
         for fault in checker.faults(chunk):
             fault.throw(spec.name)

@@ -8,7 +8,7 @@ one that is not in use can be removed while others insert. Storage formats 3.3.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from .connection import Connection
@@ -18,10 +18,10 @@ from .sql.algebra import Condition
 from .sql.select import Writer
 from .sql.statements import delete_keys, insert_rows, lock_rows
 from .storage.objects import Tracked
+from .utils import batches
 
 #: So many rows are asked for, or locked, by one statement.
 BATCH = 1000
-_Item = TypeVar("_Item")
 _COLUMNS = ("hash", "size", "attachment_name", "filepath", "contents_hash")
 
 
@@ -62,7 +62,7 @@ def _select(
     """Read the rows of those of the objects that meet a condition."""
     found: dict[UUID, Tracked] = {}
     type_ = tracker.heading["hash"].attribute_type
-    for part in _parts(_keys(connection, tracker, hashes)):
+    for part in batches(_keys(connection, tracker, hashes), BATCH):
         given = algebra.OneOf(("hash",), tuple((key,) for key in part), (type_,))
         both = algebra.AllOf((given, condition))
         found |= {each.hash: each for each in objects(connection, tracker, both)}
@@ -122,7 +122,7 @@ def note(connection: Connection, tracker: TableSpec, objects: Sequence[Tracked])
     statement = insert_rows(dialect, table, _COLUMNS, ["hash"], heading.stored_rest, "skip")
     types = [heading[name].attribute_type for name in _COLUMNS]
     # In an order that is the same for all, so that two who wait for each other are rare.
-    for part in _parts(sorted(objects, key=lambda each: each.hash.bytes)):
+    for part in batches(sorted(objects, key=lambda each: each.hash.bytes), BATCH):
         rows = [
             [dialect.encode(getattr(each, name), t) for name, t in zip(_COLUMNS, types)]
             for each in part
@@ -141,7 +141,7 @@ def forget(connection: Connection, tracker: TableSpec, hashes: Iterable[UUID]) -
     dialect = connection.dialect
     table = dialect.table(tracker.name.schema, tracker.name.table)
     with connection.requiring("DELETE", "delete from", tracker.name):
-        for part in _parts(_keys(connection, tracker, hashes)):
+        for part in batches(_keys(connection, tracker, hashes), BATCH):
             connection.execute(delete_keys(dialect, table, "hash", part))
 
 
@@ -169,7 +169,7 @@ def lock(
     mode = dialect.share_lock if shared else dialect.exclusive_lock if wait else dialect.free_lock
     table = dialect.table(tracker.name.schema, tracker.name.table)
     found: dict[UUID, Tracked] = {}
-    for part in _parts(_keys(connection, tracker, hashes)):
+    for part in batches(_keys(connection, tracker, hashes), BATCH):
         statement = lock_rows(dialect, table, _COLUMNS, "hash", part, mode)
         rows = connection.rows(statement)
         found |= {each.hash: each for each in decoded(connection, tracker, rows)}
@@ -205,7 +205,3 @@ def _keys(connection: Connection, tracker: TableSpec, hashes: Iterable[UUID]) ->
     type_ = tracker.heading["hash"].attribute_type
     ordered = sorted(hashes, key=lambda hash_: hash_.bytes)
     return [connection.dialect.encode(hash_, type_) for hash_ in ordered]
-
-
-def _parts(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))

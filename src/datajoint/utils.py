@@ -6,9 +6,13 @@ import builtins
 import difflib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 from .errors import DataJointError
+
+_Item = TypeVar("_Item")
 
 CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 _TABLE_NAME = re.compile(r"`(?P<schema>[^`]+)`\.`(?P<table>[^`]+)`")
@@ -150,3 +154,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """Divide items into lists of so many, of which the last may have fewer."""
+    rest = iter(items)
+    return iter(lambda: list(islice(rest, size)), [])

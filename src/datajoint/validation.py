@@ -5,7 +5,6 @@ Manual 7.2.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from .errors import DataJointError
 from .insertion import EncodedRow, Fault, RowEncoder, rows_of
 from .placing import refused_files
 from .refusals import Checker
+from .utils import batches
 
 #: How many errors are shown.
 _SHOWN = 20
@@ -101,7 +101,7 @@ def validate(
     numbered = enumerate(rows_of(rows))
     errors: list[Fault] = []
     count = 0
-    for chunk in iter(lambda: list(itertools.islice(numbered, chunk_size)), []):
+    for chunk in batches(numbered, chunk_size):
         count += len(chunk)
         encoded, faults = _encoded(chunk, encoder)
         faults += checker.faults(encoded)

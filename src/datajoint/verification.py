@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from uuid import UUID
 
 from .connection import Connection
@@ -21,6 +20,7 @@ from .storage.base import Store
 from .storage.objects import Tracked
 from .storage.transfer import transfer
 from .tracking import look_up, references
+from .utils import batches
 
 #: So many objects are looked up at once.
 _BATCH = 1000
@@ -119,7 +119,7 @@ def verify(
 
     count = size = 0
     faults: dict[UUID, Fault] = {}
-    for part in _parts(hashes):
+    for part in batches(hashes, _BATCH):
         objects = list(look_up(connection, tracker, part).values())
         found = [fault for fault in transfer(check, objects) if fault is not None]
         # Once more: others may have removed them, or stored them anew, since they were looked up.
@@ -142,10 +142,10 @@ def _reason(store: Store, path: str, tracked: Tracked) -> str | None:
     try:
         if tracked.size <= _LARGE:
             contents = store.get(path)
-            size, hash_ = len(contents), uuid_from_buffer(contents, _prefix(tracked))
+            size, hash_ = len(contents), uuid_from_buffer(contents, tracked.prefix)
         else:
             with store.open(path) as stream:
-                hash_ = uuid_from_stream(stream, _prefix(tracked))
+                hash_ = uuid_from_stream(stream, tracked.prefix)
                 size = stream.tell()
     except MissingExternalFile:
         return _MISSING
@@ -153,18 +153,7 @@ def _reason(store: Store, path: str, tracked: Tracked) -> str | None:
         return f"cannot be read ({error})"
     if size != tracked.size:
         return f"has {size:,} bytes instead of {tracked.size:,}"
-    expected = _expected(tracked)
-    return None if expected in (None, hash_) else "has other contents than were stored"
-
-
-def _prefix(tracked: Tracked) -> str:
-    """Give what is hashed before the contents."""
-    return "" if tracked.attachment_name is None else f"{tracked.attachment_name}\0"
-
-
-def _expected(tracked: Tracked) -> UUID | None:
-    """Give the hash of the contents, if it is known: it is not of what DataJoint 0.11 stored."""
-    return tracked.hash if tracked.filepath is None else tracked.contents_hash
+    return None if tracked.checksum in (None, hash_) else "has other contents than were stored"
 
 
 def _with_users(
@@ -181,8 +170,3 @@ def _with_users(
         for (value,) in connection.rows(Writer(connection.dialect).select(relation, ("hash",))):
             users[value if decode is None else decode(value)][spec.name.full] += 1
     return (replace(fault, references=dict(users[fault.hash])) for fault in faults)
-
-
-def _parts(hashes: Iterable[UUID]) -> Iterator[list[UUID]]:
-    rest = iter(hashes)
-    return iter(lambda: list(islice(rest, _BATCH)), [])

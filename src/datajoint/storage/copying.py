@@ -11,7 +11,7 @@ from uuid import UUID
 
 from ..errors import DataJointError
 from ..hash import uuid_from_buffer, uuid_from_file, uuid_from_stream
-from .base import Metadata, Store
+from .base import Store
 from .objects import Tracked
 
 #: Larger objects, in bytes, are copied by way of a file.
@@ -49,16 +49,16 @@ def copy_object(source: Store, target: Store, schema: str, tracked: Tracked) -> 
         return
     if tracked.size <= IN_MEMORY:
         data = source.get(path)
-        _check(source, path, tracked, len(data), uuid_from_buffer(data, _salt(tracked)))
-        target.put(place, data, _metadata(tracked))
+        _check(source, path, tracked, len(data), uuid_from_buffer(data, tracked.prefix))
+        target.put(place, data, tracked.metadata)
         same = target.get(place) == data
     else:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "object")
             source.get_file(path, file)
-            digest = uuid_from_file(file, _salt(tracked))
+            digest = uuid_from_file(file, tracked.prefix)
             _check(source, path, tracked, file.stat().st_size, digest)
-            target.put_file(place, file, _metadata(tracked))
+            target.put_file(place, file, tracked.metadata)
         same = _digest(target, place, tracked) == digest
     if not same:
         raise DataJointError(
@@ -81,7 +81,7 @@ def _compare_files(source: Store, path: str, target: Store, place: str, tracked:
 
 def _check(store: Store, path: str, tracked: Tracked, size: int, digest: UUID) -> None:
     """Refuse an object that is not what its row says."""
-    expected = tracked.hash if tracked.filepath is None else tracked.contents_hash
+    expected = tracked.checksum
     if size != tracked.size or expected not in (None, digest):
         raise DataJointError(
             f"The object `{store.locate(path)}` of the store `{store.name}` is damaged: it has "
@@ -93,16 +93,4 @@ def _check(store: Store, path: str, tracked: Tracked, size: int, digest: UUID) -
 
 def _digest(store: Store, path: str, tracked: Tracked) -> UUID:
     with store.open(path) as stream:
-        return uuid_from_stream(stream, _salt(tracked))
-
-
-def _salt(tracked: Tracked) -> str:
-    """Give what is hashed before the contents."""
-    return "" if tracked.attachment_name is None else f"{tracked.attachment_name}\0"
-
-
-def _metadata(tracked: Tracked) -> Metadata:
-    """Give what stores keep with a file, as inserts do."""
-    if tracked.filepath is None:
-        return {}
-    return {"contents_hash": str(tracked.contents_hash or "")}
+        return uuid_from_stream(stream, tracked.prefix)

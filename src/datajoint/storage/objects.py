@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from ..hash import uuid_from_buffer
+from .base import Metadata
 from .paths import object_path
 
 
@@ -39,6 +40,21 @@ class Tracked:
     def is_file(self) -> bool:
         """Whether it is a file of type ``filepath@store``, which belongs to the user."""
         return self.filepath is not None and self.hash == uuid_from_buffer(b"", self.filepath)
+
+    @property
+    def prefix(self) -> str:
+        """What is hashed before the contents: the name of an attached file."""
+        return "" if self.attachment_name is None else f"{self.attachment_name}\0"
+
+    @property
+    def checksum(self) -> UUID | None:
+        """The hash of prefix and contents, if it is known."""
+        return self.hash if self.filepath is None else self.contents_hash
+
+    @property
+    def metadata(self) -> Metadata:
+        """What a store keeps with the object, if it can."""
+        return {} if self.filepath is None else {"contents_hash": str(self.contents_hash or "")}
 
     def path(self, schema: str, subfolding: Sequence[int]) -> str:
         """Name the object below the location of its store."""

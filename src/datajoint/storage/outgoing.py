@@ -16,7 +16,7 @@ from ..blob import pack
 from ..hash import uuid_from_buffer, uuid_from_file, uuid_from_stream
 from ..settings import config
 from ..types import External
-from .base import Metadata, Store
+from .base import Store
 from .objects import Tracked
 from .registry import get_store
 
@@ -50,13 +50,6 @@ class Outgoing:
         """How much memory the contents take."""
         return len(self.source) if isinstance(self.source, bytes) else 0
 
-    @property
-    def metadata(self) -> Metadata:
-        """What a store keeps with the object, if it can."""
-        if self.type.kind != "filepath":
-            return {}
-        return {"contents_hash": str(self.object.contents_hash or "")}
-
     def upload(self, store: Store, path: str) -> None:
         """Write the object.
 
@@ -66,10 +59,10 @@ class Outgoing:
             When the file has changed since its hash was computed, or is gone.
         """
         if isinstance(self.source, bytes):
-            store.put(path, self.source, self.metadata)
+            store.put(path, self.source, self.object.metadata)
             return
         try:
-            store.put_file(path, self.source, self.metadata)
+            store.put_file(path, self.source, self.object.metadata)
             stamp = _stamp(self.source)
         except OSError as error:
             raise ValueError(
