@@ -16,7 +16,6 @@ from .condition import AndList, Not, Top
 from .errors import DataJointError
 from .expression import QueryExpression
 from .fetch import fetch_rows
-from .hash import key_hash
 from .jobs import JobTable
 from .logging import logger
 from .table import FreeTable, Table
@@ -157,12 +156,7 @@ class AutoPopulate(Table):
             pending = self._pending(restrictions, limit)
         else:
             taken = jobs.taken(self.target.table_name)
-            name = self.target.table_name
-            free = (
-                key
-                for key in self._pending(restrictions)
-                if key_hash(jobs.stored_key(name, key)) not in taken
-            )
+            free = (key for key in self._pending(restrictions) if key not in taken)
             pending = list(islice(free, limit))
         if order == "reverse":
             pending.reverse()
