@@ -96,6 +96,7 @@ LAYERS = [
     # session
     "codec",
     "query_cache",
+    "reads",
     "streaming",
     "session",
     "connection",
