@@ -10,22 +10,39 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from .condition import AndList, Not, Top
+from .declare import TableSpec, with_provenance
 from .errors import DataJointError
 from .expression import QueryExpression
 from .fetch import fetch_rows
 from .hash import key_hash
 from .jobs import JobTable
 from .logging import logger
+from .settings import config
 from .table import FreeTable, Table
 
 _ORDERS = ("original", "reverse", "random")
 
 
 class AutoPopulate(Table):
-    """What computed and imported tables can do besides being tables."""
+    """What computed and imported tables can do besides being tables.
+
+    Attributes
+    ----------
+    provenance : bool or None
+        Whether it is kept beside each row how it was made; None: setting ``populate.provenance``.
+    """
+
+    provenance: ClassVar[bool | None] = None
+
+    def _keeps_provenance(self) -> bool:
+        on = type(self).provenance
+        return bool(config["populate.provenance"] if on is None else on)
+
+    def _with_hidden(self, spec: TableSpec) -> TableSpec:
+        return with_provenance(spec) if self._keeps_provenance() else spec
 
     # -- what the user defines ------------------------------------------------------------------
 
