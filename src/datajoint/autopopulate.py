@@ -8,16 +8,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from .declare import TableSpec, with_provenance
 from .errors import DataJointError
 from .expression import QueryExpression
 from .key_source import default_key_source, not_made, restricted_keys
 from .making import left_to_users
 from .populating import Keys, Options, populate
+from .settings import config
 from .table import Table
 
 
 class AutoPopulate(Table):
-    """What computed and imported tables can do besides being tables."""
+    """What computed and imported tables can do besides being tables.
+
+    Attributes
+    ----------
+    provenance : bool or None
+        Whether it is kept beside each row how it was made; None: setting ``populate.provenance``.
+    """
+
+    provenance: ClassVar[bool | None] = None
+
+    def _keeps_provenance(self) -> bool:
+        on = type(self).provenance
+        return bool(config["populate.provenance"] if on is None else on)
+
+    def _with_hidden(self, spec: TableSpec) -> TableSpec:
+        return with_provenance(spec) if self._keeps_provenance() else spec
 
     # -- what the user defines ------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ LAYERS = [
     "hash",
     "url",
     "secrecy",
+    "codebase",
     # values
     "settings",
     "types",
