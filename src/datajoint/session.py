@@ -115,6 +115,16 @@ class Session:
         """Return ``user@host`` as the database knows the session."""
         return self._backend.user
 
+    def revive(self) -> None:
+        """Open the session again, if it was lost.
+
+        Raises
+        ------
+        LostConnectionError
+            When the database cannot be reached, or the session is not to be opened again.
+        """
+        self._run(lambda: None)
+
     @property
     def connection_id(self) -> int:
         """Identifies the session among those of the database."""
