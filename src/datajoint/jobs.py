@@ -226,7 +226,7 @@ class Taken:
         self._stored = stored
         self._has_second = any(address.startswith(_SECOND) for address in entries)
 
-    def __contains__(self, key: Mapping[str, Any]) -> bool:
+    def __contains__(self, key: Any) -> bool:
         if not self._entries:
             return False
         key = self._stored(key)

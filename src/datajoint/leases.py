@@ -26,7 +26,7 @@ from .errors import AccessError, ConflictError, DataJointError, ReservationLostE
 from .hash import key_hash
 from .heartbeat import Heartbeat
 from .insertion import RowEncoder
-from .jobs import JobTable, identity, is_entry_of, second_address, shortened
+from .jobs import JobTable, Taken, identity, is_entry_of, second_address, shortened
 from .logging import logger
 from .service import client, service_spec
 from .settings import config
@@ -249,6 +249,10 @@ class Lease:
             if not others:
                 return
             wanted = others
+
+    def taken(self, table_name: str) -> Taken:
+        """Collect the keys of a table that have an entry in the jobs, whoever's."""
+        return self._jobs.taken(table_name)
 
     def verify(self, table_name: str, key: Mapping[str, Any]) -> None:
         """Complete a key in the transaction that makes it, as its last statement.

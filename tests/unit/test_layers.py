@@ -19,6 +19,7 @@ LAYERS = [
     "hash",
     "url",
     "secrecy",
+    "codebase",
     # values
     "settings",
     "types",
@@ -97,6 +98,7 @@ LAYERS = [
     # session
     "codec",
     "query_cache",
+    "reads",
     "streaming",
     "session",
     "connection",
@@ -133,6 +135,9 @@ LAYERS = [
     "external",
     "heartbeat",
     "leases",
+    "key_source",
+    "making",
+    "populating",
     "autopopulate",
     "user_tables",
     "classes",

@@ -149,12 +149,16 @@ class Backend(ABC):
     def execute_written(self, text: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Cursor:
         """Run a statement that the user wrote: ``%s`` stands for a value, and ``%%`` for ``%``."""
         try:
-            return self.execute(text, values)  # type: ignore[arg-type]
+            return self.execute(self.own_text(text), values)  # type: ignore[arg-type]
         except (KeyError, TypeError, ValueError) as error:  # of putting values into their places
             raise QueryError(
                 f"The statement and its values do not fit together ({error}): write %s for each "
                 "value, and %% for a per cent sign"
             ) from error
+
+    def own_text(self, text: str) -> str:
+        """Write a statement of the user as :meth:`execute` takes it."""
+        return text
 
     @abstractmethod
     def stream(self, text: str, values: Sequence[Any] = ()) -> Source:
@@ -174,6 +178,11 @@ class Backend(ABC):
         """Whether a transaction that writes keeps all others from writing anything."""
         return False
 
+    @property
+    def survives_interrupts(self) -> bool:
+        """Whether the session is in order after an exception, as of Ctrl-C, amid a statement."""
+        return False
+
     @abstractmethod
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows of values, in as few round trips as the database allows."""
@@ -185,7 +194,7 @@ class Backend(ABC):
     # -- transactions -------------------------------------------------------------------------
 
     @abstractmethod
-    def begin(self, *, snapshot: bool = True) -> None:
+    def begin(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
         """Start a transaction.
 
         Parameters
@@ -193,7 +202,25 @@ class Backend(ABC):
         snapshot : bool
             Whether it reads one consistent state of the database; without, each statement reads
             what is there when it begins, and nothing that others commit is a conflict.
+        optimistic : bool
+            Whether others may write until :meth:`promote` is called, where there is one writer;
+            it is called before anything is changed.
         """
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction that was begun may be in progress, so far as the session knows."""
+        return self.is_connected
+
+    def promote(self) -> bool:
+        """Let an optimistic transaction change something from now on, and nobody else.
+
+        Returns
+        -------
+        bool
+            Whether others have committed anything since it began, which it sees from now on.
+        """
+        return False
 
     @abstractmethod
     def commit(self) -> None: ...

@@ -321,7 +321,7 @@ class MySQLBackend(Backend):
 
     # -- transactions -------------------------------------------------------------------------
 
-    def begin(self, *, snapshot: bool = True) -> None:
+    def begin(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
         if snapshot:
             self._send(b"START TRANSACTION WITH CONSISTENT SNAPSHOT")
         else:

@@ -173,7 +173,9 @@ class PostgreSQLBackend(Backend):
     @property
     def in_transaction(self) -> bool:
         """Whether the server has a transaction in progress."""
-        status = self._open.info.transaction_status
+        if self._connection is None:
+            return False
+        status = self._connection.info.transaction_status
         return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     def execute(self, text: str, values: _Values = ()) -> Cursor:
@@ -287,7 +289,7 @@ class PostgreSQLBackend(Backend):
 
     # -- transactions -------------------------------------------------------------------------
 
-    def begin(self, *, snapshot: bool = True) -> None:
+    def begin(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
         # What it reads is the state at its first query: one makes that its beginning.
         self._open.execute(
             "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1"
