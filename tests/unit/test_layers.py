@@ -133,6 +133,7 @@ LAYERS = [
     "verification",
     "external",
     "key_source",
+    "provenance",
     "making",
     "populating",
     "autopopulate",
