@@ -467,7 +467,7 @@ class Maker:
         """Make a key in one transaction, which is undone after an error."""
         table, connection = self.table, self.connection
         work = self._steps(key)
-        connection.start_transaction()  # TODO optimistic
+        connection.start_transaction(optimistic=optimistic)
         table._allow_insert = True
         try:
             work()
