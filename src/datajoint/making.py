@@ -384,8 +384,10 @@ class Maker:
         """
         start = time.perf_counter()
         try:
-            is_made = self._make_with_retries(key)
-            return Outcome(key, "made" if is_made else "skipped", time.perf_counter() - start)
+            if self._make_with_retries(key):
+                return Outcome(key, "made", time.perf_counter() - start)
+            self.release([key])
+            return Outcome(key, "skipped", time.perf_counter() - start)
         except Exception as error:
             if isinstance(error, ReservationLostError) or self._was_made_by_others(key, error):
                 logger.debug("Skipping %s of %s: %s", key, self.table.name, error)
@@ -453,7 +455,7 @@ class Maker:
                 patience.wait(error)
                 if isinstance(error, _CommitLostError) and self._is_made(key):
                     return True
-            if not self._holds(key):
+            if not self._holds(key) or self._is_made(key):
                 return False
 
     def _holds(self, key: Key) -> bool:
