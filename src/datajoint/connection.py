@@ -255,13 +255,20 @@ class Connection(Session):
                 and self._is_usable()
             )
 
-    def execute(self, statement: SQL) -> int:
-        """Run a statement and count the rows that it changes; it is never done twice."""
+    def execute(self, statement: SQL, *, repeat: bool = False) -> int:
+        """Run a statement and count the rows that it changes.
+
+        Parameters
+        ----------
+        statement : SQL
+        repeat : bool
+            Whether it may be done twice, when the connection was lost meanwhile.
+        """
         self.check_changeable("change entities")
         text, values = statement.compile(self.dialect.placeholder)
         logger.debug("%s", text)
         execute = partial(self._backend.execute, text, values)
-        return self._run(lambda: execute().rowcount, repeat=False, changes=True)
+        return self._run(lambda: execute().rowcount, repeat=repeat, changes=True)
 
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows of values."""

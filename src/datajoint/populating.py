@@ -8,16 +8,16 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
+from . import leases
 from .errors import DataJointError, LostConnectionError
 from .expression import QueryExpression
-from .hash import deep_hash, key_hash
-from .jobs import JobTable
+from .hash import deep_hash
 from .key_source import ORDERS, Key, Populated, arranged, not_made, restricted_keys, stream_keys
 from .logging import logger
 from .making import Makeable, Maker, Outcome, Patience, Terminated, error_text
@@ -327,50 +327,6 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Jobs:
-    """Reservations in the jobs of a schema."""
-
-    def __init__(self, jobs: JobTable) -> None:
-        self._jobs = jobs
-
-    def reserve(self, table_name: str, keys: Sequence[Mapping[str, Any]]) -> list[Key]:
-        return [dict(key) for key in keys if self._jobs.reserve(table_name, key)]
-
-    def verify(self, table_name: str, key: Mapping[str, Any]) -> None:
-        self._jobs.complete(table_name, key)
-
-    def holds(self, table_name: str, key: Mapping[str, Any]) -> bool:
-        return True
-
-    def release(self, table_name: str, keys: Sequence[Mapping[str, Any]]) -> None:
-        for key in keys:
-            self._jobs.complete(table_name, key)
-
-    def fail(self, table_name: str, key: Mapping[str, Any], message: str, stack: str) -> bool:
-        self._jobs.error(table_name, key, message, stack)
-        return True
-
-    def taken(self, table_name: str) -> Taken:
-        hashes = self._jobs.taken(table_name)
-        jobs = self._jobs
-
-        class Entries:
-            def __contains__(self, key: Any) -> bool:
-                return key_hash(jobs.stored_key(table_name, key)) in hashes
-
-        return Entries()
-
-    def sweep(self, table_name: str) -> int:
-        return 0
-
-
-@contextmanager
-def _reservations(table: Table) -> Iterator[_Jobs]:
-    jobs = JobTable(table.connection, table.target.name.schema)
-    jobs.declare()
-    yield _Jobs(jobs)
-
-
 def populate(table: Table, keys: Keys, options: Options) -> dict[str, Any]:
     """Make the keys here, one after another."""
     name = table.target.table_name
@@ -378,7 +334,9 @@ def populate(table: Table, keys: Keys, options: Options) -> dict[str, Any]:
         stack.enter_context(terminable())
         lease = None
         if options.reserve_jobs:
-            lease = stack.enter_context(_reservations(table))
+            schema = table.target.name.schema
+            lease = stack.enter_context(leases.lease(table.connection, schema))
+            lease.sweep(name)
         maker = Maker(table, options.make_kwargs, lease, options.retries, options.backoff)
         total = keys.count() if options.display_progress else None
         results = stack.enter_context(closing(Results(type(table).__name__, options, total)))

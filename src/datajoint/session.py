@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from .backends.base import Backend
+from .backends.base import Backend, Seen
 from .errors import (
     AccessError,
     ConflictError,
@@ -44,6 +44,7 @@ class Session:
 
     def __init__(self, make: Callable[[], Backend], has_password: bool) -> None:
         self._has_password = has_password
+        self._make = make
         self._backend = make()
         self._beside = Sessions(make)
         #: Whether the user has configured the session by statements of his own.
@@ -133,6 +134,10 @@ class Session:
     def __repr__(self) -> str:
         state = "connected" if self.is_connected else "disconnected"
         return f"DataJoint connection ({state}) to {self._backend.description}"
+
+    def new_backend(self) -> Backend:
+        """Make a session with the same database and account that is not open yet."""
+        return self._make()
 
     def has_database_of(self, other: Session) -> bool:
         """Tell whether another session is with the same database, whatever its account."""
@@ -477,6 +482,17 @@ class Session:
     def kill(self, session: int) -> None:
         """End another session of the server."""
         self._run(lambda: self._backend.kill(session))
+
+    def ended(self, sessions: Collection[Seen]) -> tuple[float, set[Seen]]:
+        """Find which of some sessions have certainly ended.
+
+        Returns
+        -------
+        started : float
+            When the server began, in seconds since 1970 by its own clock; 0 if there is none.
+        ended : set of Seen
+        """
+        return self._run(lambda: (self._backend.started(), self._backend.ended(sessions)))
 
     def set_password(self, password: str) -> None:
         """Change the password of the user."""

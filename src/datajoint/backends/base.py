@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from ..alter import Alteration
 from ..declare import TableName, TableSpec
@@ -41,6 +41,26 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Read no more of it; the rest is not sent, for which the session may be closed."""
+
+
+class Seen(NamedTuple):
+    """A session that was there at some moment.
+
+    Attributes
+    ----------
+    id : int
+    user : str
+        ``user@host`` as the database knew it.
+    host : str
+        The computer of the program.
+    moment : float
+        Seconds since 1970 by the server's clock, or up to a second less.
+    """
+
+    id: int
+    user: str
+    host: str
+    moment: float
 
 
 class Backend(ABC):
@@ -264,6 +284,17 @@ class Backend(ABC):
         Its attributes are those of :data:`SESSION`.
         """
         raise DataJointError(f"{self.description} has no sessions of other users")
+
+    def started(self) -> float:
+        """Tell when the server began, in seconds since 1970 by its clock; 0 if there is none.
+
+        All earlier sessions have ended, and their ids may be those of others.
+        """
+        return 0.0
+
+    @abstractmethod
+    def ended(self, sessions: Collection[Seen]) -> set[Seen]:
+        """Find which of some sessions have certainly ended; what is not known counts as alive."""
 
     def kill(self, session: int) -> None:
         """End another session."""

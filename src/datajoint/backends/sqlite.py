@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import getpass
 import os
+import platform
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ from ..grammar import parse_type
 from ..heading import Attribute
 from ..sql.sqlite import DIALECT
 from ..sql.statements import Insert
-from .base import Backend
+from ..utils import is_running
+from .base import Backend, Seen
 from .catalog import Belongings, assemble, marked_type
 from .sqlite_ddl import FOREIGN_KEY_INDEX, alter_statements, create_statements, noted_term
 from .sqlite_functions import register
@@ -430,6 +432,16 @@ class SQLiteBackend(Backend):
         self.execute(f"DROP TABLE {DIALECT.table(name.schema, name.table)}")
         full = f"{name.schema}.{name.table}"
         self.execute("DELETE FROM datajoint_table WHERE name = ?", (full,))
+
+    # -- administration -----------------------------------------------------------------------
+
+    def ended(self, sessions: Collection[Seen]) -> set[Seen]:
+        here = platform.node()
+        return {
+            each
+            for each in sessions
+            if each.host == here and not is_running(each.id >> PROCESS_SHIFT)
+        }
 
     def size_on_disk(self, name: TableName) -> int:
         full = f"{name.schema}.{name.table}"
