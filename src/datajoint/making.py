@@ -25,6 +25,7 @@ from .errors import (
 )
 from .hash import deep_hash
 from .key_source import Key, made_among
+from .leases import Lease
 from .logging import logger
 from .settings import config
 from .table import Table
@@ -48,20 +49,6 @@ def left_to_users(function: _Function) -> _Function:
     """Mark a method that the class of a table is to define."""
     function.__dict__["is_left_to_users"] = True
     return function
-
-
-class Reservations(Protocol):
-    """What is needed of the lease that keys are reserved by."""
-
-    def reserve(self, table_name: str, keys: Sequence[Mapping[str, Any]]) -> list[Key]: ...
-
-    def verify(self, table_name: str, key: Mapping[str, Any]) -> None: ...
-
-    def holds(self, table_name: str, key: Mapping[str, Any]) -> bool: ...
-
-    def release(self, table_name: str, keys: Sequence[Mapping[str, Any]]) -> None: ...
-
-    def fail(self, table_name: str, key: Mapping[str, Any], message: str, stack: str) -> bool: ...
 
 
 class Makeable(Protocol):
@@ -306,7 +293,7 @@ class Maker:
     table : AutoPopulate
     make_kwargs : mapping, optional
         More arguments for ``make``.
-    lease : Reservations, optional
+    lease : Lease, optional
         What the keys are reserved by.
     retries : int
         How often a key is tried again after an error that the table lists as transient.
@@ -318,7 +305,7 @@ class Maker:
         self,
         table: Makeable,
         make_kwargs: Mapping[str, Any] | None = None,
-        lease: Reservations | None = None,
+        lease: Lease | None = None,
         retries: int = 0,
         backoff: float = 1.0,
     ) -> None:
