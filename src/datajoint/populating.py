@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol
 
 from . import leases
@@ -22,6 +22,7 @@ from .hash import deep_hash
 from .key_source import ORDERS, Key, Populated, arranged, not_made, restricted_keys, stream_keys
 from .logging import logger
 from .making import Makeable, Maker, Outcome, Patience, Terminated, error_text
+from .provenance import code_of, stale
 
 #: Seconds that a batch of keys should take, and how many keys it has at the most.
 BATCH_SECONDS, BATCH_KEYS = 0.5, 100
@@ -47,10 +48,13 @@ class Options:
     make_kwargs: Mapping[str, Any] | None = None
     retries: int = 0
     backoff: float = 1.0
+    refresh: str | None = None
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
             raise DataJointError(f"`order` is one of {', '.join(ORDERS)}, not {self.order!r}")
+        if self.refresh not in (None, "stale"):
+            raise DataJointError(f"`refresh` is 'stale' or None, not {self.refresh!r}")
         for name in ("limit", "max_calls", "retries"):
             value = getattr(self, name)
             if value is None and name != "retries":
@@ -66,6 +70,11 @@ class Options:
                 "populate: make_kwargs must be a dict of arguments for `make`, not "
                 f"{self.make_kwargs!r}"
             )
+
+    def maker(self, table: Table, lease: leases.Lease | None) -> Maker:
+        """Make what makes the keys of a table."""
+        refresh = self.refresh is not None
+        return Maker(table, self.make_kwargs, lease, self.retries, self.backoff, refresh)
 
 
 # -- the keys ------------------------------------------------------------------------------------
@@ -106,14 +115,20 @@ class Keys:
         self._left = options.limit
         self._given = None if given is None else [_as_key(key) for key in given]
         self._pending: QueryExpression | None = None
+        #: Those that come before those which are pending.
+        self._stale: list[Key] = []
         if given is None:
-            self._pending = not_made(restricted_keys(table, restrictions), table.target)
+            todo = restricted_keys(table, restrictions)
+            self._pending = not_made(todo, table.target)
+            if options.refresh:
+                self._stale = Patience(table.connection).run(lambda: _stale(table, todo))
         #: Those that have been handed out.
         self._seen: set[tuple[Any, ...]] = set()
 
     def count(self) -> int:
         """Count the keys, those that have an entry in the jobs among them."""
         count = len(self._given or ()) if self._pending is None else len(self._pending)
+        count += len(self._stale)
         limits = (self._options.limit, self._options.max_calls)
         return min(count, *(limit for limit in limits if limit is not None), count)
 
@@ -123,7 +138,8 @@ class Keys:
         if self._pending is None:
             keys: Iterable[Key] = reversed(self._given or []) if descending else self._given or []
         else:
-            keys = self._read(self._pending, descending)
+            stale = reversed(self._stale) if descending else self._stale
+            keys = chain(stale, self._read(self._pending, descending))
         order = "original" if descending else self._options.order
         for key in arranged(self._free(keys, taken), order, self._left):
             if self._left is not None:
@@ -163,6 +179,12 @@ class Keys:
             if opened is not None and time.monotonic() - opened > ASIDE_SECONDS:
                 self._connection.set_streams_aside()
                 opened = None
+
+
+def _stale(table: Table, todo: QueryExpression) -> list[Key]:
+    """List the keys of some that are made, and would be made otherwise now."""
+    made = table.target.restrict(todo, semantic_check=False)
+    return [key for key, _ in stale(made, todo.primary_key, code_of(type(table)))]
 
 
 def _as_key(given: Any) -> Key:
@@ -350,7 +372,7 @@ def populate(table: Table, keys: Keys, options: Options) -> dict[str, Any]:
         if options.reserve_jobs:
             schema = table.target.name.schema
             lease = stack.enter_context(leases.lease(table.connection, schema))
-        maker = Maker(table, options.make_kwargs, lease, options.retries, options.backoff)
+        maker = options.maker(table, lease)
         total = keys.count() if options.display_progress else None
         results = stack.enter_context(closing(Results(type(table).__name__, options, total)))
         left = options.max_calls
