@@ -7,7 +7,9 @@ import importlib
 import linecache
 import platform
 import sys
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -671,6 +673,47 @@ class TestRefresh:
         Doubled.make = counted
         Doubled.populate("trace < 3", refresh="stale")
         assert sorted(calls) == [1, 2]
+
+    def test_two_at_once(self, schema, Trace, connect):
+        """Two workers make each stale key again once, between them."""
+        Trace.insert((n, n) for n in range(10, 30))
+        calls = []
+
+        def declare(schema):
+            @schema
+            class Trace(dj.Manual):
+                definition = "trace : int\n---\nlevel : int"
+
+            @schema
+            class Doubled(dj.Computed):
+                provenance = True
+                definition = "-> Trace\n---\nlevel : int"
+
+                def make(self, key):
+                    level = (Trace & key).fetch1("level")
+                    self.insert1(dict(key, level=2 * level))
+                    calls.append(key["trace"])
+                    time.sleep(0.005)
+
+            return Doubled
+
+        mine = declare(schema)
+        mine.populate()
+        other = declare(dj.Schema(schema.database, connection=connect()))
+        for key in Trace.fetch("KEY"):
+            Trace.update1({**key, "level": key["trace"] + 1})
+        calls.clear()
+        with ThreadPoolExecutor(2) as pool:
+            futures = [
+                pool.submit(class_().populate, refresh="stale", reserve_jobs=True, order="random")
+                for class_ in (mine, other)
+            ]
+            results = [future.result() for future in futures]
+        assert sum(result["success_count"] for result in results) == 22
+        assert [result["error_list"] for result in results] == [[], []]
+        assert set(calls) == {1, 2, *range(10, 30)}
+        assert mine.stale() == []
+        assert len(schema.jobs) == 0
 
 
 class TestValues:
