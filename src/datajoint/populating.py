@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol
 
 from . import leases
@@ -20,7 +20,8 @@ from .expression import QueryExpression
 from .hash import deep_hash
 from .key_source import ORDERS, Key, Populated, arranged, not_made, restricted_keys, stream_keys
 from .logging import logger
-from .making import Makeable, Maker, Outcome, Patience, Terminated, error_text
+from .making import Makeable, Maker, Outcome, Patience, Reservations, Terminated, error_text
+from .provenance import code_of, stale
 
 #: Seconds that a batch of keys should take, and how many keys it has at the most.
 BATCH_SECONDS, BATCH_KEYS = 0.5, 100
@@ -44,10 +45,13 @@ class Options:
     make_kwargs: Mapping[str, Any] | None = None
     retries: int = 0
     backoff: float = 1.0
+    refresh: str | None = None
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
             raise DataJointError(f"`order` is one of {', '.join(ORDERS)}, not {self.order!r}")
+        if self.refresh not in (None, "stale"):
+            raise DataJointError(f"`refresh` is 'stale' or None, not {self.refresh!r}")
         for name in ("limit", "max_calls", "retries"):
             value = getattr(self, name)
             if value is None and name != "retries":
@@ -63,6 +67,11 @@ class Options:
                 "populate: make_kwargs must be a dict of arguments for `make`, not "
                 f"{self.make_kwargs!r}"
             )
+
+    def maker(self, table: Table, lease: Reservations | None) -> Maker:
+        """Make what makes the keys of a table."""
+        refresh = self.refresh is not None
+        return Maker(table, self.make_kwargs, lease, self.retries, self.backoff, refresh)
 
 
 # -- the keys ------------------------------------------------------------------------------------
@@ -103,14 +112,20 @@ class Keys:
         self._left = options.limit
         self._given = None if given is None else [_as_key(key) for key in given]
         self._pending: QueryExpression | None = None
+        #: Those that come before those which are pending.
+        self._stale: list[Key] = []
         if given is None:
-            self._pending = not_made(restricted_keys(table, restrictions), table.target)
+            todo = restricted_keys(table, restrictions)
+            self._pending = not_made(todo, table.target)
+            if options.refresh:
+                self._stale = Patience(table.connection).run(lambda: _stale(table, todo))
         #: Those that have been handed out.
         self._seen: set[tuple[Any, ...]] = set()
 
     def count(self) -> int:
         """Count the keys, those that have an entry in the jobs among them."""
         count = len(self._given or ()) if self._pending is None else len(self._pending)
+        count += len(self._stale)
         limits = (self._options.limit, self._options.max_calls)
         return min(count, *(limit for limit in limits if limit is not None), count)
 
@@ -120,7 +135,8 @@ class Keys:
         if self._pending is None:
             keys: Iterable[Key] = reversed(self._given or []) if descending else self._given or []
         else:
-            keys = self._read(self._pending, descending)
+            stale = reversed(self._stale) if descending else self._stale
+            keys = chain(stale, self._read(self._pending, descending))
         order = "original" if descending else self._options.order
         for key in arranged(self._free(keys, taken), order, self._left):
             if self._left is not None:
@@ -148,6 +164,12 @@ class Keys:
                 return
             except LostConnectionError as error:
                 patience.wait(error)
+
+
+def _stale(table: Table, todo: QueryExpression) -> list[Key]:
+    """List the keys of some that are made, and would be made otherwise now."""
+    made = table.target.restrict(todo, semantic_check=False)
+    return [key for key, _ in stale(made, todo.primary_key, code_of(type(table)))]
 
 
 def _as_key(given: Any) -> Key:
@@ -337,7 +359,7 @@ def populate(table: Table, keys: Keys, options: Options) -> dict[str, Any]:
             schema = table.target.name.schema
             lease = stack.enter_context(leases.lease(table.connection, schema))
             lease.sweep(name)
-        maker = Maker(table, options.make_kwargs, lease, options.retries, options.backoff)
+        maker = options.maker(table, lease)
         total = keys.count() if options.display_progress else None
         results = stack.enter_context(closing(Results(type(table).__name__, options, total)))
         left = options.max_calls

@@ -462,8 +462,18 @@ class Session:
         return str(digest)
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether somebody wants to know what is read."""
+        return bool(self._recorders) and not self._unrecorded
+
+    def _note_change(self, text: str) -> None:
+        """Tell those who want to know what is read that a statement changes something."""
+        for reads in self._recorders:
+            reads.add_change(text)
+
+    @property
     def _is_recording(self) -> bool:
-        return not self._unrecorded and (self._seen is not None or bool(self._recorders))
+        return self.is_recorded or (self._seen is not None and not self._unrecorded)
 
     @contextmanager
     def _noting(self, text: str, values: Values) -> Iterator[Callable[[Iterable[Row]], None]]:

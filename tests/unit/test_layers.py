@@ -136,6 +136,7 @@ LAYERS = [
     "heartbeat",
     "leases",
     "key_source",
+    "provenance",
     "making",
     "populating",
     "autopopulate",
