@@ -26,9 +26,6 @@ from . import pipeline
 from .fleet import Fleet, environment
 from .proxy import Proxy
 
-#: Seconds after which workers that go on are taken for stuck.
-PATIENCE = 120.0
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -47,6 +44,8 @@ class Scale:
         The seconds that a server, the network or the disk is away.
     lease : float
         The seconds after which a reservation that nobody renews is free.
+    patience : float
+        The seconds after which workers that go on are taken for stuck.
     times : int
         How many times the server is killed; the network is cut twice as often.
     """
@@ -58,6 +57,7 @@ class Scale:
     kills: int = 1000
     outage: float = 2.0
     lease: float = 2.0
+    patience: float = 600.0
     times: int = 2
     seed: int = field(default_factory=lambda: random.randrange(10**6))
 
@@ -71,6 +71,7 @@ SHORT = Scale(
     kills=4,
     outage=0.5,
     lease=1.0,
+    patience=120.0,
     times=1,
     seed=1,
 )
@@ -151,7 +152,7 @@ class Trial:
                 with self.fleet:
                     self.fleet.start(self.scale.workers)
                     count = faults(self)
-                    failures = self.fleet.finish(PATIENCE)
+                    failures = self.fleet.finish(self.scale.patience)
                 seconds = time.monotonic() - started
                 return verify(schema, self.tables, self.scale.keys, count, seconds, failures)
             finally:
@@ -160,7 +161,9 @@ class Trial:
     def wait_for(self, share: float) -> bool:
         """Wait until a share of the keys is made; False if the workers have ended before."""
         wanted = share * self.scale.keys
-        self.fleet.wait_until(lambda: self.made() >= wanted or self.fleet.is_done, PATIENCE)
+        self.fleet.wait_until(
+            lambda: self.made() >= wanted or self.fleet.is_done, self.scale.patience
+        )
         return not self.fleet.is_done
 
     def made(self) -> int:
@@ -175,7 +178,7 @@ class Trial:
 def kill_workers(trial: Trial) -> int:
     """Kill a random worker again and again, and start new ones."""
     fleet, scale = trial.fleet, trial.scale
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + scale.patience
     while fleet.kills < scale.kills and time.monotonic() < deadline:
         if fleet.wait_until(lambda: fleet.is_done, scale.interval):
             break

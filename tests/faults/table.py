@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="faults.table")
     parser.add_argument("--keys", type=int, default=Scale.keys)
     parser.add_argument("--seed", type=int, help="repeats which workers are hit")
-    parser.add_argument("--parallel", type=int, default=2 * (os.cpu_count() or 1))
+    parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", nargs="*", choices=[each.__name__ for each in SCENARIOS])
     parser.add_argument("--backend", nargs="*", choices=list(SERVERS))
     given = parser.parse_args()
