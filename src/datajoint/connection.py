@@ -247,6 +247,13 @@ class Connection(Session):
         finally:
             stream.close()
 
+    def set_streams_aside(self) -> None:
+        """Read the rest of all results that are iterated over into temporary files.
+
+        Nothing is kept from forgetting the states that they were begun in, then.
+        """
+        self._beside.set_aside()
+
     def _can_read_beside(self) -> bool:
         """Tell whether another session would give the same rows as this one."""
         with self._lock:

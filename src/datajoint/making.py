@@ -25,6 +25,7 @@ from .errors import (
 )
 from .hash import deep_hash
 from .key_source import Key, made_among
+from .leases import Lease
 from .logging import logger
 from .provenance import code_of, keeper, remove_stale, stale
 from .settings import config
@@ -49,20 +50,6 @@ def left_to_users(function: _Function) -> _Function:
     """Mark a method that the class of a table is to define."""
     function.__dict__["is_left_to_users"] = True
     return function
-
-
-class Reservations(Protocol):
-    """What is needed of the lease that keys are reserved by."""
-
-    def reserve(self, table_name: str, keys: Sequence[Mapping[str, Any]]) -> list[Key]: ...
-
-    def verify(self, table_name: str, key: Mapping[str, Any]) -> None: ...
-
-    def holds(self, table_name: str, key: Mapping[str, Any]) -> bool: ...
-
-    def release(self, table_name: str, keys: Sequence[Mapping[str, Any]]) -> None: ...
-
-    def fail(self, table_name: str, key: Mapping[str, Any], message: str, stack: str) -> bool: ...
 
 
 class Makeable(Protocol):
@@ -309,7 +296,7 @@ class Maker:
     table : AutoPopulate
     make_kwargs : mapping, optional
         More arguments for ``make``.
-    lease : Reservations, optional
+    lease : Lease, optional
         What the keys are reserved by.
     retries : int
         How often a key is tried again after an error that the table lists as transient.
@@ -323,7 +310,7 @@ class Maker:
         self,
         table: Makeable,
         make_kwargs: Mapping[str, Any] | None = None,
-        lease: Reservations | None = None,
+        lease: Lease | None = None,
         retries: int = 0,
         backoff: float = 1.0,
         refresh: bool = False,
@@ -392,8 +379,10 @@ class Maker:
         """
         start = time.perf_counter()
         try:
-            is_made = self._make_with_retries(key)
-            return Outcome(key, "made" if is_made else "skipped", time.perf_counter() - start)
+            if self._make_with_retries(key):
+                return Outcome(key, "made", time.perf_counter() - start)
+            self.release([key])
+            return Outcome(key, "skipped", time.perf_counter() - start)
         except Exception as error:
             if isinstance(error, ReservationLostError) or self._was_made_by_others(key, error):
                 logger.debug("Skipping %s of %s: %s", key, self.table.name, error)
@@ -469,7 +458,7 @@ class Maker:
                 patience.wait(error)
                 if isinstance(error, _CommitLostError) and self._is_made(key):
                     return True
-            if not self._holds(key):
+            if not self._holds(key) or self._is_made(key):
                 return False
 
     def _holds(self, key: Key) -> bool:

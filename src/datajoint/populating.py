@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -20,11 +21,13 @@ from .expression import QueryExpression
 from .hash import deep_hash
 from .key_source import ORDERS, Key, Populated, arranged, not_made, restricted_keys, stream_keys
 from .logging import logger
-from .making import Makeable, Maker, Outcome, Patience, Reservations, Terminated, error_text
+from .making import Makeable, Maker, Outcome, Patience, Terminated, error_text
 from .provenance import code_of, stale
 
 #: Seconds that a batch of keys should take, and how many keys it has at the most.
 BATCH_SECONDS, BATCH_KEYS = 0.5, 100
+#: Seconds after which the keys that are left are kept in a temporary file.
+ASIDE_SECONDS = 5.0
 
 
 class Table(Makeable, Populated, Protocol):
@@ -68,7 +71,7 @@ class Options:
                 f"{self.make_kwargs!r}"
             )
 
-    def maker(self, table: Table, lease: Reservations | None) -> Maker:
+    def maker(self, table: Table, lease: leases.Lease | None) -> Maker:
         """Make what makes the keys of a table."""
         refresh = self.refresh is not None
         return Maker(table, self.make_kwargs, lease, self.retries, self.backoff, refresh)
@@ -160,10 +163,22 @@ class Keys:
         patience = Patience(self._connection)
         while True:
             try:
-                yield from stream_keys(pending, descending)
+                yield from self._read_on(stream_keys(pending, descending))
                 return
             except LostConnectionError as error:
                 patience.wait(error)
+
+    def _read_on(self, keys: Iterator[Key]) -> Iterator[Key]:
+        """Let go of the session that the keys are read in, once that takes long.
+
+        It would keep the database from forgetting the state that it reads.
+        """
+        opened: float | None = time.monotonic()
+        for key in keys:
+            yield key
+            if opened is not None and time.monotonic() - opened > ASIDE_SECONDS:
+                self._connection.set_streams_aside()
+                opened = None
 
 
 def _stale(table: Table, todo: QueryExpression) -> list[Key]:
@@ -351,26 +366,39 @@ def terminable() -> Iterator[None]:
 
 def populate(table: Table, keys: Keys, options: Options) -> dict[str, Any]:
     """Make the keys here, one after another."""
-    name = table.target.table_name
     with ExitStack() as stack:
         stack.enter_context(terminable())
         lease = None
         if options.reserve_jobs:
             schema = table.target.name.schema
             lease = stack.enter_context(leases.lease(table.connection, schema))
-            lease.sweep(name)
         maker = options.maker(table, lease)
         total = keys.count() if options.display_progress else None
         results = stack.enter_context(closing(Results(type(table).__name__, options, total)))
         left = options.max_calls
-        while True:
-            taken: Taken = NOTHING if lease is None else lease.taken(name)
-            with closing(make_keys(maker, keys.one_pass(taken), left, results.begin)) as outcomes:
+        for free in passes(table, keys, lease):
+            with closing(make_keys(maker, free, left, results.begin)) as outcomes:
                 for outcome in outcomes:
                     if outcome.status == "skipped":
                         keys.hand_back(outcome.key)
                     elif left is not None:
                         left -= 1
                     results.add(outcome)
-            if lease is None or not lease.sweep(name):
-                return results.as_dict()
+        return results.as_dict()
+
+
+def passes(table: Table, keys: Keys, lease: leases.Lease | None) -> Iterator[Iterator[Key]]:
+    """Go through the keys that are free, again while the death of others makes more of them free.
+
+    Each pass must have been made before the next one begins.
+    """
+    if lease is None:
+        yield keys.one_pass()
+        return
+    name = table.target.table_name
+    patience = Patience(table.connection)
+    patience.run(lambda: lease.sweep(name))
+    while True:
+        yield keys.one_pass(patience.run(lambda: lease.taken(name)))
+        if not patience.run(lambda: lease.sweep(name)):
+            return

@@ -12,13 +12,12 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .blob import pack
 from .cascade import changed_meanwhile, execute_delete, own_condition, plan_delete
 from .codebase import commit_of, compiled_hash, differs, source_hash, versions_of
-from .codec import encoder
 from .connection import Connection
 from .declare import PROVENANCE, TableName, TableSpec
 from .errors import DataJointError, IntegrityError
@@ -37,7 +36,11 @@ Key = dict[str, Any]
 
 #: The methods by which entities are made.
 _METHODS = ("make", "_make_tuples", "make_fetch", "make_compute", "make_insert")
+#: Where a class has the hash of its methods.
+_NOTED = "_hash_of_methods"
 _FORMAT = 1  # of what is kept of reads
+#: Bytes above which it is not kept, since servers refuse larger statements.
+_LARGEST = 2**22
 #: Tables that have been warned of.
 _WARNED: set[tuple[str, TableName]] = set()
 
@@ -57,9 +60,10 @@ def code_of(class_: type) -> str | None:
         if function is not None and not getattr(function, "is_left_to_users", False)
     ]
     compiled = compiled_hash(functions)
-    known = vars(class_).get("_code")
+    known = vars(class_).get(_NOTED)
     if known is None or known[0] != compiled:
-        known = class_._code = compiled, source_hash(functions) or compiled  # type: ignore[attr-defined]
+        known = compiled, source_hash(functions) or compiled
+        setattr(class_, _NOTED, known)
     code: str | None = known[1]
     return code
 
@@ -80,6 +84,8 @@ class Keeper:
 
     table: Table
     constants: Mapping[str, Any]
+    #: The tables that statements name.
+    _tables: dict[str, list[str]] = field(default_factory=dict)
 
     def recording(self) -> AbstractContextManager[Reads]:
         """Note what is read from the database inside."""
@@ -102,18 +108,47 @@ class Keeper:
             **self.constants,
             "_made_at": dt.datetime.now(dt.timezone.utc).replace(microsecond=0),
             "_made_seconds": seconds,
-            "_made_inputs": _inputs(connection, spec, reads),
+            "_made_inputs": self._inputs(reads),
         }
         types = {a.name: a.attribute_type for a in spec.heading.all_attributes}
-        encoded = {
-            name: None
-            if value is None
-            else encoder(types[name], connection.dialect, native_blobs=True)(value)
-            for name, value in values.items()
-        }
+        encode = connection.dialect.encode
+        encoded = {n: None if v is None else encode(v, types[n]) for n, v in values.items()}
         quoted = connection.dialect.table(spec.name.schema, spec.name.table)
         condition = _equal(connection, spec, key)
         connection.execute(update(connection.dialect, quoted, encoded, condition))
+
+    def _inputs(self, reads: Reads) -> bytes | None:
+        """Write down what was read, so far as it tells whether entities are stale.
+
+        Left out are the table itself with its parts, what the ``make`` has changed, tables of
+        DataJoint's own, and statements that depend on time or chance.
+        """
+        made_here = {name for text in reads.changes for name in self._named(text)[:1]}
+        kept: dict[bytes, list[Any]] = {}
+        for read in reads:
+            tables = self._named(read.text)
+            left_out = (name in made_here or _is_none(self.table.name, name) for name in tables)
+            if any(left_out) or _is_fleeting(read.text):
+                continue
+            statement = [read.text, _kept(read.values)]
+            try:
+                kept.setdefault(pack(statement), [*statement, read.digest, tables])
+            except DataJointError as error:  # a value that the user's own statement was given
+                logger.debug("It is not kept that %s was read: %s", read.text, error)
+        inputs = pack([_FORMAT, *kept.values()])
+        if len(inputs) <= _LARGEST:
+            return inputs
+        logger.warning(
+            "What `make` of %s has read is not kept: its %d queries take more than %d bytes",
+            *(self.table.name, len(kept), _LARGEST),
+        )
+        return None
+
+    def _named(self, text: str) -> list[str]:
+        """Name the tables that a statement names; it comes again with each key."""
+        if text not in self._tables:
+            self._tables[text] = self.table.connection.tables_in(text)
+        return self._tables[text]
 
 
 def keeper(table: Table, class_: type) -> Keeper | None:
@@ -183,28 +218,29 @@ def _is_fleeting(text: str) -> bool:
     return "'now'" in text or bool(_FLEETING.search(_QUOTED.sub("", text)))
 
 
-def _inputs(connection: Connection, spec: TableSpec, reads: Reads) -> list[Any]:
-    """Write down what was read, so far as it tells whether entities are stale.
-
-    Left out are the table itself with its parts, what the ``make`` has changed, tables of
-    DataJoint's own, and statements that depend on time or chance.
-    """
-    made_here = {name for text in reads.changes for name in connection.tables_in(text)[:1]}
-    kept: dict[bytes, list[Any]] = {}
-    for read in reads:
-        tables = connection.tables_in(read.text)
-        left_out = (name in made_here or _is_none(spec.name, name) for name in tables)
-        if not (any(left_out) or _is_fleeting(read.text)):
-            statement = [read.text, read.values]
-            kept.setdefault(pack(statement), [*statement, read.digest, tables])
-    return [_FORMAT, *kept.values()]
-
-
 def _is_none(target: TableName, full_name: str) -> bool:
     """Tell whether a table is no input: the target, a part of it, or a table of DataJoint's own."""
     schema, table = split_full_table_name(full_name)
     own = table == target.table or table.startswith(f"{target.table}__")
     return table.startswith("~") or (schema == target.schema and own)
+
+
+#: Stands before the microseconds of a duration, which blobs cannot hold.
+_DURATION = "datetime.timedelta"
+
+
+def _kept(value: Any) -> Any:
+    """Bring values of a statement into a form that blobs can hold."""
+    if isinstance(value, dt.timedelta):
+        return {_DURATION: value // dt.timedelta(microseconds=1)}
+    return list(map(_kept, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _given(value: Any) -> Any:
+    """Bring values back into the form in which they were given."""
+    if isinstance(value, dict) and value.keys() == {_DURATION}:
+        return dt.timedelta(microseconds=value[_DURATION])
+    return list(map(_given, value)) if isinstance(value, list) else value
 
 
 class _Again:
@@ -219,11 +255,11 @@ class _Again:
         if not inputs or inputs[0] != _FORMAT:  # of a later version
             return
         for text, values, digest, tables in inputs[1:]:
-            if self._differs(Read(text, values, digest)):
+            if self._differs(Read(text, _given(values), digest)):
                 yield " or ".join(tables) or f"the result of {text!r}"
 
     def _differs(self, read: Read) -> bool:
-        known = pack([read.text, read.values, read.digest])
+        known = pack([read.text, _kept(read.values), read.digest])
         if known not in self._known:
             self._known[known] = bool(list(self._connection.changed([read])))
         return self._known[known]

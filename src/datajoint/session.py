@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -436,7 +436,12 @@ class Session:
             When the connection is lost for good.
         """
         with self.unrecorded():
-            yield from self._changed(reads, self._run)
+            yield from self._changed(reads, self._run_apart)
+
+    def _run_apart(self, operation: Callable[[], str]) -> str:
+        """Run an operation of which an error does not end the transaction in progress."""
+        with self.atomic() if self.in_transaction else nullcontext():
+            return self._run(operation)
 
     def tables_in(self, text: str) -> list[str]:
         """Name the tables that a statement names, of those that are known."""

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
+import linecache
 import platform
+import sys
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import datajoint as dj
-from datajoint import codebase
+from datajoint import codebase, provenance
 from datajoint.declare import PROVENANCE
 from datajoint.errors import DataJointError
 
@@ -455,6 +462,9 @@ class TestStale:
         name = Setting.full_table_name
         Setting.drop()
         assert [reason for _, reason in Made.stale()] == [f"{name} has changed"] * 2
+        Made.make = lambda self, key: self.insert1(key)
+        assert Made.populate(refresh="stale") == done(2)
+        assert Made.stale() == []
 
     def test_each_statement_is_run_once(self, schema, Trace, connection, monkeypatch):
         Trace.insert((n, n) for n in range(10, 30))
@@ -663,3 +673,176 @@ class TestRefresh:
         Doubled.make = counted
         Doubled.populate("trace < 3", refresh="stale")
         assert sorted(calls) == [1, 2]
+
+    def test_two_at_once(self, schema, Trace, connect):
+        """Two workers make each stale key again once, between them."""
+        Trace.insert((n, n) for n in range(10, 30))
+        calls = []
+
+        def declare(schema):
+            @schema
+            class Trace(dj.Manual):
+                definition = "trace : int\n---\nlevel : int"
+
+            @schema
+            class Doubled(dj.Computed):
+                provenance = True
+                definition = "-> Trace\n---\nlevel : int"
+
+                def make(self, key):
+                    level = (Trace & key).fetch1("level")
+                    self.insert1(dict(key, level=2 * level))
+                    calls.append(key["trace"])
+                    time.sleep(0.005)
+
+            return Doubled
+
+        mine = declare(schema)
+        mine.populate()
+        other = declare(dj.Schema(schema.database, connection=connect()))
+        for key in Trace.fetch("KEY"):
+            Trace.update1({**key, "level": key["trace"] + 1})
+        calls.clear()
+        with ThreadPoolExecutor(2) as pool:
+            futures = [
+                pool.submit(class_().populate, refresh="stale", reserve_jobs=True, order="random")
+                for class_ in (mine, other)
+            ]
+            results = [future.result() for future in futures]
+        assert sum(result["success_count"] for result in results) == 22
+        assert [result["error_list"] for result in results] == [[], []]
+        assert set(calls) == {1, 2, *range(10, 30)}
+        assert mine.stale() == []
+        assert len(schema.jobs) == 0
+
+
+class TestValues:
+    def test_of_every_type(self, schema):
+        """Whatever a query was given can be given to it again."""
+
+        @schema
+        class Sample(dj.Manual):
+            definition = """
+            a : int
+            b : bigint
+            c : decimal(6, 2)
+            d : datetime(3)
+            e : uuid
+            g : double
+            h : bool
+            i : enum('x', 'y')
+            j : date
+            k : time
+            l : timestamp
+            n : varchar(10)
+            ---
+            value : int
+            o : json
+            """
+
+        row = {
+            "a": 1,
+            "b": 2**40,
+            "c": Decimal("1.50"),
+            "d": dt.datetime(2020, 1, 2, 3, 4, 5, 678000),
+            "e": uuid.UUID(int=5),
+            "g": 0.1,
+            "h": True,
+            "i": "x",
+            "j": dt.date(2020, 1, 2),
+            "k": dt.timedelta(hours=-3, seconds=5),
+            "l": dt.datetime(2020, 1, 2, 3, 4, 5),
+            "n": "ünï",
+            "value": 1,
+            "o": {"p": [1, None]},
+        }
+        Sample.insert([row, row | {"a": 2}])
+        asked = [{name: value} for name, value in row.items() if name not in ("value", "o")]
+        asked += [row, {"o.p[0]": 1}, [{"a": 1, "b": 2**40}, {"a": 2, "b": 2**40}]]
+        asked += ["c > 1.25 and n like 'ü%'", 'd > "2020-01-01"', "not h"]
+
+        @schema
+        class Question(dj.Lookup):
+            definition = "question : int"
+            contents = [(n,) for n in range(len(asked))]  # noqa: RUF012
+
+        @schema
+        class Answer(dj.Computed):
+            provenance = True
+            definition = "-> Question"
+
+            def make(self, key):
+                (Sample & asked[key["question"]]).fetch()
+                self.insert1(key)
+
+        assert Answer.populate() == done(len(asked))
+        assert Answer.stale() == []
+        for a in (1, 2):
+            Sample.update1(
+                {name: value for name, value in row.items() if name != "o"} | {"a": a, "value": 2}
+            )
+        changed = {key["question"] for key, _ in Answer.stale()}
+        assert changed == set(range(len(asked) - 1))  # nothing is "not h"
+
+
+class TestRows:
+    def test_replaced_ones_have_none(self, schema, Trace):
+        Doubled = doubled(schema, Trace, provenance=True)
+        Doubled.populate()
+        Doubled.insert1((1, 5), replace=True, allow_direct_insert=True)
+        assert list(Doubled.made().fetch("made_host", order_by="KEY")) == [None, platform.node()]
+        Doubled.update1({"trace": 2, "double_level": 6})
+        assert (Doubled & "trace = 2").made().fetch1("made_host") == platform.node()
+
+    def test_input_that_is_too_large(self, schema, Trace, monkeypatch, caplog):
+        monkeypatch.setattr(provenance, "_LARGEST", 100)
+        Doubled = doubled(schema, Trace, provenance=True)
+        assert Doubled.populate() == done(2)
+        assert "has read is not kept: its 1 queries take more than 100 bytes" in caplog.text
+        Trace.update1({"trace": 1, "level": 11})
+        assert Doubled.stale() == []
+
+
+class TestCode:
+    def test_it_stays_with_the_class(self, tmp_path, monkeypatch):
+        """A file that is edited while the program runs is not what the program runs."""
+        file = tmp_path / "edited_while_it_runs.py"
+        source = (
+            "import datajoint as dj\nclass A(dj.Computed):\n    def make(self, key):\n        {}"
+        )
+        file.write_text(source.format("return 1"))
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        module = importlib.import_module("edited_while_it_runs")
+        before = provenance.code_of(module.A)
+        assert before.startswith("source:")
+        file.write_text(source.format("return 123456"))
+        linecache.checkcache()
+        assert provenance.code_of(module.A) == before
+        sys.modules.pop(module.__name__)
+        importlib.invalidate_caches()
+        again = importlib.import_module("edited_while_it_runs")
+        sys.modules.pop(module.__name__)
+        assert codebase.differs(provenance.code_of(again.A), before)
+
+    def test_methods_that_count(self):
+        class Base(dj.Computed):
+            def make(self, key):
+                return 1
+
+        class Same(Base):
+            def helper(self):
+                return 2
+
+        class Other(Base):
+            def make_insert(self, key):
+                return 3
+
+        class Nothing(dj.Computed):
+            pass
+
+        code = provenance.code_of(Base)
+        assert code is not None
+        assert provenance.code_of(Same) == code
+        assert provenance.code_of(Other) != code
+        assert provenance.code_of(Nothing) is None
