@@ -12,9 +12,10 @@ from .condition import AndList
 from .declare import TableSpec, with_provenance
 from .errors import DataJointError
 from .expression import QueryExpression
-from .key_source import default_key_source, not_made, restricted_keys
+from .key_source import default_key_source, restricted_keys
 from .making import left_to_users
 from .populating import Keys, Options, populate
+from .progressing import remaining
 from .provenance import code_of, made, stale
 from .settings import config
 from .table import Table
@@ -288,15 +289,11 @@ class AutoPopulate(Table):
         -----
         Manual 9.1.4.
         """
-        todo = self._jobs_to_do(restrictions)
-        total = len(todo)
-        remaining = len(not_made(todo, self.target))
+        left, total = remaining(self, restrictions)
         if display:
-            share = 100 * (total - remaining) / total if total else 100.0
-            print(
-                f"{type(self).__name__:<20} completed {total - remaining} of {total} ({share:.1f}%)"
-            )
-        return remaining, total
+            share = 100 * (total - left) / total if total else 100.0
+            print(f"{type(self).__name__:<20} completed {total - left} of {total} ({share:.1f}%)")
+        return left, total
 
 
 def _undefined(table: Table, method: str) -> NotImplementedError:

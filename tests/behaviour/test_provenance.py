@@ -137,10 +137,18 @@ class TestDeclaration:
                 return dj.U().aggr(Trace, n="count(*)")
 
             def make(self, key):
-                self.insert1({"total": 1})
+                self.insert1({"total": sum(Trace.fetch("level"))})
 
         assert hidden(Total)[-len(PROVENANCE) :] == list(PROVENANCE)
         assert Total.heading.names == ["total"]
+        assert Total.populate() == done(1)
+        assert Total.made().fetch1("made_host") == platform.node()
+        assert Total.stale() == []
+        Trace.insert1((3, 30))
+        assert Total.stale() == [({}, f"{Trace.full_table_name} has changed")]
+        assert Total.populate(refresh="stale") == done(1)
+        assert Total.fetch1("total") == 60
+        assert Total.stale() == []
 
 
 DONE = {"success_count": 0, "error_list": []}

@@ -139,6 +139,7 @@ LAYERS = [
     "provenance",
     "making",
     "populating",
+    "progressing",
     "autopopulate",
     "user_tables",
     "classes",
