@@ -174,12 +174,10 @@ class Connection(Session):
         return _DictCursor(cursor) if as_dict else cursor
 
     def _read_written(self, query: str, args: Values) -> Cursor:
-        """Run a query of the user; note what it gives, if that is wanted."""
-        cursor = self._backend.execute_written(query, args)
-        if self._is_recording:
-            with self._noting(self._backend.own_text(query), args) as note:
-                cursor = FetchedCursor(cursor)
-                note(cursor.rows)
+        """Run a query of the user, and fetch its result: the session is free, whoever reads it."""
+        with self._noting(self._backend.own_text(query), args) as note:
+            cursor = FetchedCursor(self._backend.execute_written(query, args))
+            note(cursor.rows)
         return cursor
 
     def rows(self, statement: SQL, *, locks: bool = False) -> list[tuple[Any, ...]]:
