@@ -19,7 +19,16 @@ from . import leases
 from .errors import DataJointError, LostConnectionError
 from .expression import QueryExpression
 from .hash import deep_hash
-from .key_source import ORDERS, Key, Populated, arranged, not_made, restricted_keys, stream_keys
+from .key_source import (
+    ORDERS,
+    Key,
+    Populated,
+    arranged,
+    check_unrestricted,
+    not_made,
+    restricted_keys,
+    stream_keys,
+)
 from .logging import logger
 from .making import Makeable, Maker, Outcome, Patience, Terminated, error_text
 from .provenance import code_of, stale
@@ -63,6 +72,8 @@ class Options:
                 raise TypeError(f"populate: {name} must be an integer, not {value!r}")
             if value < 0:
                 raise DataJointError(f"populate: {name} cannot be negative ({value})")
+        if not isinstance(self.backoff, (int, float)):
+            raise TypeError(f"populate: backoff must be a number of seconds, not {self.backoff!r}")
         if not self.backoff >= 0:
             raise DataJointError(f"populate: backoff cannot be negative ({self.backoff})")
         if self.make_kwargs is not None and not isinstance(self.make_kwargs, Mapping):
@@ -110,6 +121,7 @@ class Keys:
         given: Iterable[Mapping[str, Any]] | None,
         options: Options,
     ) -> None:
+        check_unrestricted(table)
         self._connection = table.connection
         self._options = options
         self._left = options.limit
@@ -234,7 +246,7 @@ def make_keys(
     rest = iter(keys)
     pace = _Pace()
     left = sys.maxsize if max_calls is None else max_calls
-    while left > 0 and (batch := list(islice(rest, min(pace.size, left)))):
+    while left > 0 and (batch := list(islice(rest, min(pace.next_size(), left)))):
         for outcome in _make_batch(maker, batch, begin):
             if outcome.status != "skipped":
                 left -= 1
@@ -264,15 +276,19 @@ class _Pace:
     """How many keys are claimed at once: so many as take about half a second."""
 
     def __init__(self) -> None:
-        self.size = 1
+        self._size = 0
         self._seconds: float | None = None
 
     def learn(self, seconds: float) -> None:
         """Note how long a key took."""
         known = self._seconds
         self._seconds = seconds if known is None else 0.7 * known + 0.3 * seconds
-        fitting = int(BATCH_SECONDS / max(self._seconds, 1e-6))
-        self.size = max(1, min(fitting, 2 * self.size, BATCH_KEYS))
+
+    def next_size(self) -> int:
+        """Choose how many are claimed next; not more than twice as many as before."""
+        fitting = BATCH_SECONDS / max(self._seconds or 0.0, 1e-6)
+        self._size = max(1, min(int(fitting), 2 * self._size, BATCH_KEYS))
+        return self._size
 
 
 # -- gathering what comes of them ----------------------------------------------------------------
