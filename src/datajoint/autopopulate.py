@@ -5,42 +5,107 @@ Manual 9.1 and 9.2.
 
 from __future__ import annotations
 
-import random
-import sys
-import traceback
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
-from .condition import AndList, Not, Top
+from .declare import TableSpec, with_provenance
 from .errors import DataJointError
 from .expression import QueryExpression
-from .fetch import fetch_rows
-from .hash import key_hash
-from .jobs import JobTable
-from .logging import logger
-from .table import FreeTable, Table
-
-_ORDERS = ("original", "reverse", "random")
+from .key_source import default_key_source, not_made, restricted_keys
+from .making import left_to_users
+from .populating import Keys, Options, populate
+from .settings import config
+from .table import Table
 
 
 class AutoPopulate(Table):
-    """What computed and imported tables can do besides being tables."""
+    """What computed and imported tables can do besides being tables.
+
+    Attributes
+    ----------
+    provenance : bool or None
+        Whether it is kept beside each row how it was made; None: setting ``populate.provenance``.
+    """
+
+    provenance: ClassVar[bool | None] = None
+
+    def _keeps_provenance(self) -> bool:
+        on = type(self).provenance
+        return bool(config["populate.provenance"] if on is None else on)
+
+    def _with_hidden(self, spec: TableSpec) -> TableSpec:
+        return with_provenance(spec) if self._keeps_provenance() else spec
 
     # -- what the user defines ------------------------------------------------------------------
 
+    #: Errors after which `populate(retries=…)` tries a key again; those that caused them count.
+    transient_errors: ClassVar[tuple[type[BaseException], ...]] = ()
+
+    @left_to_users
     def make(self, key: dict[str, Any]) -> Any:
         """Compute the entities for one key and insert them; defined by the user.
+
+        It is called inside a transaction. As a generator it makes the key in three parts: it
+        yields what it fetched, then what it computed, both outside of the transaction; given the
+        latter as the result of the first ``yield``, it inserts it, inside.
 
         Parameters
         ----------
         key : dict
             An entity of the key source.
+
+        Notes
+        -----
+        Manual 9.1.1.
         """
-        raise NotImplementedError(
-            f"The class `{type(self).__name__}` must have a method `make(self, key)` that "
-            "computes the entities for a key and inserts them"
-        )
+        raise _undefined(self, "make(self, key)")
+
+    @left_to_users
+    def make_fetch(self, key: dict[str, Any]) -> Any:
+        """Fetch what is needed to make a key; defined by the user, instead of :meth:`make`.
+
+        It is called before the transaction, and again inside: if it gives anything else then,
+        nothing is inserted.
+
+        Parameters
+        ----------
+        key : dict
+
+        Returns
+        -------
+        sequence
+            The arguments of :meth:`make_compute` after the key.
+        """
+        raise _undefined(self, "make_fetch(self, key)")
+
+    @left_to_users
+    def make_compute(self, key: dict[str, Any], *fetched: Any) -> Any:
+        """Compute from what was fetched, outside of the transaction; defined by the user.
+
+        Parameters
+        ----------
+        key : dict
+        *fetched
+            What :meth:`make_fetch` returned.
+
+        Returns
+        -------
+        sequence
+            The arguments of :meth:`make_insert` after the key.
+        """
+        raise _undefined(self, "make_compute(self, key, …)")
+
+    @left_to_users
+    def make_insert(self, key: dict[str, Any], *computed: Any) -> None:
+        """Insert what was computed, inside the transaction; defined by the user.
+
+        Parameters
+        ----------
+        key : dict
+        *computed
+            What :meth:`make_compute` returned.
+        """
+        raise _undefined(self, "make_insert(self, key, …)")
 
     @property
     def key_source(self) -> QueryExpression:
@@ -48,18 +113,7 @@ class AutoPopulate(Table):
 
         A class can define another query instead.
         """
-        graph = self.connection.dependencies.load(force=False)
-        edges = graph.edges_in(self.full_table_name, primary=True)
-        if not edges:
-            raise DataJointError(
-                f"{self.name} has no foreign key in its primary key, from which its keys would "
-                "come; define a `key_source`"
-            )
-        sources = [FreeTable(self.connection, edge.parent).proj(**edge.attr_map) for edge in edges]
-        joined = sources[0]
-        for source in sources[1:]:
-            joined = joined @ source  # whatever the origins: the table refers to all of them
-        return joined
+        return default_key_source(self.connection, self.name)
 
     @property
     def target(self) -> Table:
@@ -70,28 +124,12 @@ class AutoPopulate(Table):
 
     def _jobs_to_do(self, restrictions: Iterable[Any]) -> QueryExpression:
         """Select the keys of the key source that meet the restrictions, by primary key."""
-        if self._restriction:
-            raise DataJointError(
-                f"A restricted table cannot be populated; restrict the keys instead, as in "
-                f"`{type(self).__name__}.populate(restriction)`"
-            )
-        todo = self.key_source
-        if isinstance(todo, type):
-            todo = todo()
-        if not isinstance(todo, QueryExpression):
-            raise DataJointError(f"The `key_source` of {self.name} must be a query, not {todo!r}")
-        missing = [name for name in todo.primary_key if name not in self.target.heading]
-        if missing:
-            raise DataJointError(
-                f"The `key_source` of {self.name} has the primary attribute `{missing[0]}`, which "
-                "the table does not have"
-            )
-        return (todo & AndList(restrictions)).proj()
+        return restricted_keys(self, restrictions)
 
     def populate(
         self,
         *restrictions: Any,
-        keys: Iterable[dict[str, Any]] | None = None,
+        keys: Iterable[Mapping[str, Any]] | None = None,
         suppress_errors: bool = False,
         return_exception_objects: bool = False,
         reserve_jobs: bool = False,
@@ -99,7 +137,9 @@ class AutoPopulate(Table):
         limit: int | None = None,
         max_calls: int | None = None,
         display_progress: bool = False,
-        make_kwargs: dict[str, Any] | None = None,
+        make_kwargs: Mapping[str, Any] | None = None,
+        retries: int = 0,
+        backoff: float = 1.0,
     ) -> dict[str, Any]:
         """Call ``make`` for every key of the key source for which the table has no entities.
 
@@ -127,7 +167,13 @@ class AutoPopulate(Table):
         display_progress : bool
             Show a progress bar.
         make_kwargs : dict, optional
-            More arguments for ``make``.
+            More arguments for ``make``, or for ``make_fetch``.
+        retries : int
+            How often a key is tried again after one of the errors that the class lists in its
+            attribute ``transient_errors``.
+        backoff : float
+            Seconds before the first of these; each pause is twice as long as the one before,
+            more or less by chance.
 
         Returns
         -------
@@ -138,123 +184,31 @@ class AutoPopulate(Table):
         ------
         DataJointError
             When the table is restricted, or inside a transaction.
+        NotImplementedError
+            When the class does not say how keys are made.
 
         Notes
         -----
-        Manual 9.1.2 and 9.1.3.
+        Manual 9.1.2 and 9.1.3. A key is made again by itself, and that is logged, when others
+        changed the same data meanwhile, and when the connection was lost: see the setting
+        ``populate.patience``.
         """
         if self.connection.in_transaction:
             raise DataJointError(f"{self.name} cannot be populated inside a transaction")
         self.connection.check_changeable(f"populate {self.name}")
-        if order not in _ORDERS:
-            raise DataJointError(f"`order` is one of {', '.join(_ORDERS)}, not {order!r}")
-        jobs = JobTable(self.connection, self.target.name.schema) if reserve_jobs else None
-        if jobs is not None:
-            jobs.declare()
-        if keys is not None:
-            pending = list(keys)
-        elif jobs is None:
-            pending = self._pending(restrictions, limit)
-        else:
-            taken = jobs.taken(self.target.table_name)
-            name = self.target.table_name
-            free = (
-                key
-                for key in self._pending(restrictions)
-                if key_hash(jobs.stored_key(name, key)) not in taken
-            )
-            pending = list(islice(free, limit))
-        if order == "reverse":
-            pending.reverse()
-        elif order == "random":
-            random.shuffle(pending)
-        if max_calls is not None:
-            pending = pending[:max_calls]
-        logger.debug("Populating %s: %d keys", self.name, len(pending))
-        successes = 0
-        errors: list[tuple[dict[str, Any], Any]] = []
-        for key in self._with_progress(pending, display_progress):
-            if jobs is not None and not jobs.reserve(self.target.table_name, key):
-                continue  # another process has it
-            outcome = self._make_one(key, suppress_errors, make_kwargs or {}, jobs)
-            if isinstance(outcome, bool):
-                successes += outcome
-            elif return_exception_objects:
-                errors.append((key, outcome))
-            else:
-                errors.append((key, _error_text(outcome)))
-        return {"success_count": successes, "error_list": errors}
-
-    def _pending(
-        self, restrictions: Iterable[Any], limit: int | None = None
-    ) -> list[dict[str, Any]]:
-        """Fetch the keys that are not made yet: one antijoin in the database."""
-        todo = self._jobs_to_do(restrictions)
-        pending = self._not_made(todo)
-        if limit is not None:
-            pending = pending & Top(limit, "KEY")
-        names = pending.primary_key
-        return [dict(zip(names, row, strict=True)) for row in fetch_rows(pending, names)]
-
-    def _not_made(self, todo: QueryExpression) -> QueryExpression:
-        """Leave out the keys that the table has, wherever their attributes come from."""
-        return todo.restrict(Not(self.target.proj()), semantic_check=False)
-
-    def _with_progress(self, keys: list[dict[str, Any]], display: bool) -> Iterable[dict[str, Any]]:
-        if not display or not keys:
-            return keys
-        from tqdm.auto import tqdm
-
-        return _progress_bar(tqdm(keys, desc=type(self).__name__, unit="key", file=sys.stderr))
-
-    def _make_one(
-        self,
-        key: dict[str, Any],
-        suppress_errors: bool,
-        make_kwargs: dict[str, Any],
-        jobs: JobTable | None,
-    ) -> bool | Exception:
-        """Make one key, note in the jobs what came of it, and tell whether it was made here."""
-        table_name = self.target.table_name
-        try:
-            made = self._make_in_transaction(key, make_kwargs)
-        except BaseException as error:
-            if jobs is not None:
-                stack = "".join(traceback.format_exception(error))
-                jobs.error(table_name, key, _error_text(error), stack)
-            if not suppress_errors or not isinstance(error, Exception):
-                raise
-            logger.error("Making %s of %s: %s", key, self.name, _error_text(error))
-            return error
-        if jobs is not None:
-            jobs.complete(table_name, key)
-        return made
-
-    def _make_in_transaction(self, key: dict[str, Any], make_kwargs: dict[str, Any]) -> bool:
-        make = getattr(self, "_make_tuples", None) or self.make
-        self.connection.start_transaction()
-        self._allow_insert = True
-        try:
-            if self._is_made(key):  # by another process meanwhile
-                self.connection.cancel_transaction()
-                return False
-            make(dict(key), **make_kwargs)
-            if not self.connection.in_transaction:
-                raise DataJointError(
-                    f"`make` of {self.name} ended the transaction that it is called in; what it "
-                    "inserts is committed when it returns"
-                )
-            self.connection.commit_transaction()
-            return True
-        except BaseException:
-            if self.connection.in_transaction:
-                self.connection.cancel_transaction()
-            raise
-        finally:
-            self._allow_insert = type(self)._allow_insert
-
-    def _is_made(self, key: dict[str, Any]) -> bool:
-        return bool(self.target & key)
+        options = Options(
+            suppress_errors=suppress_errors,
+            return_exception_objects=return_exception_objects,
+            reserve_jobs=reserve_jobs,
+            order=order,
+            limit=limit,
+            max_calls=max_calls,
+            display_progress=display_progress,
+            make_kwargs=make_kwargs,
+            retries=retries,
+            backoff=backoff,
+        )
+        return populate(self, Keys(self, restrictions, keys, options), options)
 
     def progress(self, *restrictions: Any, display: bool = True) -> tuple[int, int]:
         """Count the keys that remain to be made.
@@ -276,7 +230,7 @@ class AutoPopulate(Table):
         """
         todo = self._jobs_to_do(restrictions)
         total = len(todo)
-        remaining = len(self._not_made(todo))
+        remaining = len(not_made(todo, self.target))
         if display:
             share = 100 * (total - remaining) / total if total else 100.0
             print(
@@ -285,15 +239,8 @@ class AutoPopulate(Table):
         return remaining, total
 
 
-def _progress_bar(bar: Any) -> Iterator[dict[str, Any]]:
-    """Iterate with the key in hand shown beside the bar."""
-    for number, key in enumerate(bar, start=1):
-        bar.set_postfix_str(", ".join(f"{name}={value}" for name, value in key.items())[:40])
-        yield key
-        if number == bar.total:
-            bar.set_postfix_str("")
-
-
-def _error_text(error: BaseException) -> str:
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _undefined(table: Table, method: str) -> NotImplementedError:
+    return NotImplementedError(
+        f"The class `{type(table).__name__}` must have a method `{method}` that does its part in "
+        "computing the entities for a key and inserting them"
+    )

@@ -26,11 +26,12 @@ from .errors import (
 )
 from .logging import logger
 from .query_cache import QueryCache, purge
+from .reads import FetchedCursor, Row, Values, is_query
 from .session import Session
 from .settings import choose_backend, config
 from .sql.statements import Insert
 from .sql.text import SQL
-from .streaming import Pace, Row, read_aside
+from .streaming import Pace, Stream, read_aside
 from .types import Adapted
 from .url import resolve
 from .utils import is_interactive
@@ -162,20 +163,43 @@ class Connection(Session):
         defines = _DEFINES.match(query)
         if defines or _EMPTIES.match(query):
             self._beside.set_aside()
-        cursor = self._run(lambda: self._backend.execute_written(query, args), reconnect)
+        run = self._read_written if is_query(query) else self._backend.execute_written
+        cursor = self._run(lambda: run(query, args), reconnect, changes=not is_query(query))
         self._is_configured |= bool(_CONFIGURES.match(query))
         if defines:
             self._catalog.clear()
             self.dependencies.clear()
         return _DictCursor(cursor) if as_dict else cursor
 
-    def rows(self, statement: SQL) -> list[tuple[Any, ...]]:
-        """Run a statement and fetch all rows of its result, from the query cache if it is on."""
+    def _read_written(self, query: str, args: Values) -> Cursor:
+        """Run a query of the user; note what it gives, if that is wanted."""
+        cursor = self._backend.execute_written(query, args)
+        if self._is_recording:
+            with self._noting(self._backend.own_text(query), args) as note:
+                cursor = FetchedCursor(cursor)
+                note(cursor.rows)
+        return cursor
+
+    def rows(self, statement: SQL, *, locks: bool = False) -> list[tuple[Any, ...]]:
+        """Run a statement and fetch all rows of its result, from the query cache if it is on.
+
+        Parameters
+        ----------
+        statement : SQL
+        locks : bool
+            Whether the rows are to stay as they are until the transaction ends.
+        """
         text, values = statement.compile(self.dialect.placeholder)
+
+        def read() -> list[tuple[Any, ...]]:
+            with self._noting(text, values) as note:
+                rows = self._backend.execute(text, values).fetchall()
+                note(rows)
+            return rows
 
         def fetch() -> list[tuple[Any, ...]]:
             logger.debug("%s", text)
-            return self._run(lambda: self._backend.execute(text, values).fetchall())
+            return self._run(read, changes=locks)
 
         return fetch() if self._cache is None else self._cache.rows(text, values, fetch)
 
@@ -205,11 +229,16 @@ class Connection(Session):
             return
         text, values = statement.compile(self.dialect.placeholder)
         logger.debug("%s", text)
+
+        def read() -> Stream:
+            with self._noting(text, values) as note:
+                return read_aside(self._backend, text, values, pace, note)
+
         stream = None
         if self._can_read_beside():
             stream = self._beside.open(text, values, pace, config["database.reconnect"])
         if stream is None:
-            stream = self._run(lambda: read_aside(self._backend, text, values, pace))
+            stream = self._run(read)
         try:
             while rows := stream.read():
                 yield rows
@@ -221,23 +250,31 @@ class Connection(Session):
         with self._lock:
             return (
                 os.getpid() == self._process
-                and not (self._in_transaction or self._is_configured)
+                and not (self._in_transaction or self._is_configured or self._is_recording)
                 and self._backend.reads_beside
                 and self._is_usable()
             )
 
-    def execute(self, statement: SQL) -> int:
-        """Run a statement and count the rows that it changes; it is never done twice."""
+    def execute(self, statement: SQL, *, repeat: bool = False) -> int:
+        """Run a statement and count the rows that it changes.
+
+        Parameters
+        ----------
+        statement : SQL
+        repeat : bool
+            Whether it may be done twice, when the connection was lost meanwhile.
+        """
         self.check_changeable("change entities")
         text, values = statement.compile(self.dialect.placeholder)
         logger.debug("%s", text)
-        return self._run(lambda: self._backend.execute(text, values).rowcount, repeat=False)
+        execute = partial(self._backend.execute, text, values)
+        return self._run(lambda: execute().rowcount, repeat=repeat, changes=True)
 
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows of values."""
         self.check_changeable("insert entities")
         logger.debug("%s", statement.text)
-        self._run(lambda: self._backend.insert(statement, rows), repeat=False)
+        self._run(partial(self._backend.insert, statement, rows), repeat=False, changes=True)
 
     # -- query cache --------------------------------------------------------------------------
 
@@ -303,9 +340,9 @@ class Connection(Session):
                 "`connection.set_query_cache()`"
             )
 
-    def start_transaction(self, *, snapshot: bool = True) -> None:
+    def start_transaction(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
         self.check_changeable("start a transaction")
-        super().start_transaction(snapshot=snapshot)
+        super().start_transaction(snapshot=snapshot, optimistic=optimistic)
 
     # -- catalog ------------------------------------------------------------------------------
 
@@ -318,6 +355,26 @@ class Connection(Session):
         """Forget what is known of a schema, because its tables have changed."""
         self._catalog.pop(schema, None)
         self.dependencies.clear()
+
+    def tables_in(self, text: str) -> list[str]:
+        """Name the tables that a statement names, of the schemas that are in use.
+
+        Parameters
+        ----------
+        text : str
+            In the SQL of the database.
+
+        Returns
+        -------
+        list of str
+            Such as ``"`schema`.`table`"``.
+        """
+        specs = (spec for tables in self._catalog.values() for spec in tables.values())
+        return [
+            spec.name.full
+            for spec in specs
+            if self.dialect.table(spec.name.schema, spec.name.table) in text
+        ]
 
     def list_schemas(self) -> list[str]:
         """Name the schemas that the user can see."""
@@ -415,7 +472,7 @@ class Connection(Session):
         self.check_changeable(f"drop {name}")
         self._beside.set_aside()
         with self.requiring("DROP", "drop", name):
-            self._run(lambda: self._backend.drop_table(name))
+            self._run(lambda: self._backend.drop_table(name), changes=True)
         self.forget_catalog(name.schema)
 
     def create_schema(self, schema: str) -> None:
@@ -433,7 +490,7 @@ class Connection(Session):
         self.check_changeable(f"drop the schema `{schema}`")
         self._beside.set_aside()
         with self.requiring("DROP", "drop the schema", f"`{schema}`"):
-            self._run(lambda: self._backend.drop_schema(schema))
+            self._run(lambda: self._backend.drop_schema(schema), changes=True)
         self.schemas.pop(schema, None)
         self.forget_catalog(schema)
 

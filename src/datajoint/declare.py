@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -271,8 +271,34 @@ def with_timestamp(spec: TableSpec) -> TableSpec:
     timestamp = Attribute(
         f"_{digest}_timestamp", parse_type("timestamp"), default="CURRENT_TIMESTAMP"
     )
-    attributes = (*spec.heading.all_attributes, timestamp)
-    return replace(spec, heading=replace(spec.heading, all_attributes=attributes))
+    return _with_attributes(spec, (timestamp,))
+
+
+#: The hidden attributes that tell how an entity was made, and their types.
+PROVENANCE = {
+    "_made_at": "timestamp",
+    "_made_seconds": "double",
+    "_made_host": "varchar(255)",
+    "_made_user": "varchar(255)",
+    "_made_version": "varchar(255)",
+    "_made_commit": "varchar(80)",
+    "_made_code": "varchar(80)",
+    "_made_inputs": "longblob",
+}
+
+
+def with_provenance(spec: TableSpec) -> TableSpec:
+    """Add the hidden attributes that tell how an entity was made; they may be null."""
+    attributes = (
+        Attribute(name, parse_type(type_), nullable=True, default="null")
+        for name, type_ in PROVENANCE.items()
+    )
+    return _with_attributes(spec, attributes)
+
+
+def _with_attributes(spec: TableSpec, attributes: Iterable[Attribute]) -> TableSpec:
+    together = (*spec.heading.all_attributes, *attributes)
+    return replace(spec, heading=replace(spec.heading, all_attributes=together))
 
 
 def external_table(schema: str, store: str) -> TableName:

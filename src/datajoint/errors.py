@@ -69,6 +69,10 @@ class MissingAttributeError(QueryError):
     """An attribute without default was given no value."""
 
 
+class ReservationLostError(DataJointError):
+    """Another worker has taken over the key that is being made, or its reservation was removed."""
+
+
 class MissingTableError(DataJointError):
     """The table is not declared in the database."""
 

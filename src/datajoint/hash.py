@@ -1,12 +1,17 @@
-"""Hashes that are stored and must therefore never change (storage formats, section 5)."""
+"""Hashes: those that are stored must never change (storage formats, section 5)."""
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, BinaryIO
+
+import numpy as np
 
 
 def key_hash(mapping: Mapping[str, Any]) -> str:
@@ -67,3 +72,81 @@ def uuid_from_file(filepath: str | Path, init_string: str = "") -> uuid.UUID:
     """Hash the contents of a file into a UUID; see :func:`uuid_from_stream`."""
     with Path(filepath).open("rb") as stream:
         return uuid_from_stream(stream, init_string)
+
+
+def deep_hash(value: Any) -> bytes:
+    """Hash a value with all that is in it: two that were fetched alike have the same hash.
+
+    It tells whether ``make_fetch`` gives the same twice, and is never stored.
+
+    Parameters
+    ----------
+    value
+        Plain values, arrays, and containers of such; other objects by their classes and state.
+
+    Raises
+    ------
+    TypeError
+        When it holds what has no state to compare, such as a generator or an open file.
+    """
+    return _hashed(value, {})
+
+
+def _hashed(value: Any, within: dict[int, int]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    _feed(digest, value, within)
+    return digest.digest()
+
+
+#: Values whose class and text tell them apart.
+_PLAIN = (int, float, complex, str, bytes, Decimal, uuid.UUID, dt.date, dt.time, dt.timedelta)
+
+
+def _feed(digest: Any, value: Any, within: dict[int, int]) -> None:
+    """Feed a value to a digest; what holds it is known by its place, should it hold itself."""
+    kind = type(value)
+    if value is None or kind in (bool, *_PLAIN, dt.datetime):
+        _feed_bytes(digest, kind.__name__, value if kind is bytes else repr(value).encode())
+        return
+    if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
+        _feed_bytes(digest, "name", f"{value.__module__}.{value.__qualname__}".encode())
+        return
+    if id(value) in within:
+        _feed_bytes(digest, "again", str(within[id(value)]).encode())
+        return
+    within[id(value)] = len(within)
+    try:
+        _feed_parts(digest, value, within)
+    finally:
+        del within[id(value)]
+
+
+def _feed_parts(digest: Any, value: Any, within: dict[int, int]) -> None:
+    kind = type(value)
+    if kind in (list, tuple):
+        _feed_bytes(digest, kind.__name__, str(len(value)).encode())
+        for each in value:
+            _feed(digest, each, within)
+    elif kind in (dict, set, frozenset):  # whatever the order
+        members = value.items() if kind is dict else value
+        hashes = sorted(_hashed(member, within) for member in members)
+        _feed_bytes(digest, kind.__name__, b"".join(hashes))
+    elif kind in (bytearray, memoryview):
+        _feed_bytes(digest, kind.__name__, bytes(value))
+    elif isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
+        _feed_bytes(digest, kind.__name__, f"{value.dtype.descr}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
+    elif isinstance(value, np.ndarray):
+        _feed_bytes(digest, kind.__name__, f"{value.dtype.descr}{value.shape}".encode())
+        _feed(digest, value.tolist(), within)
+    else:
+        state = value.__reduce_ex__(4)
+        _feed(digest, kind, within)
+        parts = [state] if isinstance(state, str) else state
+        for each in parts:
+            _feed(digest, list(each) if isinstance(each, Iterator) else each, within)
+
+
+def _feed_bytes(digest: Any, kind: str, content: bytes) -> None:
+    digest.update(f"{kind}:{len(content)}:".encode())
+    digest.update(content)

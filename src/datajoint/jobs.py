@@ -5,16 +5,19 @@ Manual 9.5.1; storage formats 3.2.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from .blob import pack
+from .blob import pack, unpack
 from .connection import Connection
 from .errors import DataJointError, DuplicateError
 from .hash import key_hash
 from .references import adapted_spec
 from .service import LOG, client, insert_row, service_spec
+from .sql import algebra
+from .sql.select import Writer
 from .table import Table
 from .types import Adapted, AttributeType
 
@@ -120,8 +123,8 @@ class JobTable(ServiceTable):
 
     def complete(self, table_name: str, key: Mapping[str, Any]) -> None:
         """Remove the entry of a key."""
-        hashed = key_hash(self.stored_key(table_name, key))
-        (self & {"table_name": table_name, "key_hash": hashed}).delete()
+        address = self._address(table_name, self.stored_key(table_name, key))
+        (self & {"table_name": table_name, "key_hash": address}).delete()
 
     def error(
         self,
@@ -140,9 +143,11 @@ class JobTable(ServiceTable):
             Its first 2,035 characters are kept if it is longer than 2,047.
         error_stack : str, optional
         """
-        if len(error_message) > _MESSAGE_LENGTH:
-            error_message = error_message[: _MESSAGE_LENGTH - len(_TRUNCATION)] + _TRUNCATION
-        self._note("error", table_name, key, error_message=error_message, error_stack=error_stack)
+        error_message = shortened(error_message)
+        key = self.stored_key(table_name, key)
+        row = self.row("error", table_name, key) | {"key_hash": self._address(table_name, key)}
+        row |= {"error_message": error_message, "error_stack": error_stack}
+        insert_row(self.connection, self.spec, row, "replace")
 
     def stored_key(self, table_name: str, key: Mapping[str, Any]) -> Mapping[str, Any]:
         """Give a key with the values that the database has, instead of objects of adapters."""
@@ -153,16 +158,20 @@ class JobTable(ServiceTable):
         types = {name: heading[name].attribute_type for name in key if name in heading}
         return {name: _put(value, types.get(name)) for name, value in key.items()}
 
-    def taken(self, table_name: str) -> set[str]:
-        """Collect the hashes of the keys that have an entry."""
-        rows = (self & {"table_name": table_name}).fetch("key_hash")
-        return set(rows.tolist())
+    def taken(self, table_name: str) -> Taken:
+        """Collect the keys that have an entry."""
+        rows = self.entries(algebra.Equal("table_name", None, table_name))
+        return Taken(dict(rows), lambda key: self.stored_key(table_name, key))
 
-    def _note(
-        self, status: str, table_name: str, key: Mapping[str, Any], **error: str | None
-    ) -> bool:
-        key = self.stored_key(table_name, key)
-        row: dict[str, Any] = {
+    def entries(self, condition: algebra.Condition) -> list[tuple[str, bytes | None]]:
+        """Read the addresses and the packed keys of the entries that meet a condition."""
+        relation = algebra.Restriction(self.spec.relation, condition)
+        statement = Writer(self.connection.dialect).select(relation, ("key_hash", "key"))
+        return [(address, packed) for address, packed in self.connection.rows(statement)]
+
+    def row(self, status: str, table_name: str, key: Mapping[str, Any]) -> dict[str, Any]:
+        """Make the entry of a key, as it is stored, at the first of its addresses."""
+        return {
             "table_name": table_name,
             "key_hash": key_hash(key),
             "status": status,
@@ -171,14 +180,97 @@ class JobTable(ServiceTable):
             "host": client(),
             "pid": os.getpid(),
             "connection_id": self.connection.connection_id,
-            **error,
         }
-        mode = "replace" if status == "error" else "insert"
-        try:
-            insert_row(self.connection, self.spec, row, mode)
-        except DuplicateError:
+
+    def _address(self, table_name: str, key: Mapping[str, Any]) -> str:
+        """Find where the entry of a key is, or would be."""
+        first = key_hash(key)
+        at = (algebra.Equal("table_name", None, table_name), algebra.Equal("key_hash", None, first))
+        entries = self.entries(algebra.AllOf(at))
+        is_free = all(is_entry_of(packed, key) for _, packed in entries)
+        return first if is_free else second_address(key)
+
+    def _note(self, status: str, table_name: str, key: Mapping[str, Any]) -> bool:
+        """Insert an entry, unless the key has one."""
+        key = self.stored_key(table_name, key)
+        row = self.row(status, table_name, key)
+        for _ in range(2):
+            try:
+                insert_row(self.connection, self.spec, row)
+                return True
+            except DuplicateError:
+                address = self._address(table_name, key)
+                if address == row["key_hash"]:  # which is not that of another key
+                    return False
+                row["key_hash"] = address
+        return False
+
+
+class Taken:
+    """The keys of a table that have an entry in the jobs: ``key in taken``.
+
+    Parameters
+    ----------
+    entries : mapping
+        Address → packed key.
+    stored : callable
+        Gives a key with the values that the database has.
+    """
+
+    def __init__(
+        self,
+        entries: Mapping[str, bytes | None],
+        stored: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    ) -> None:
+        self._entries = entries
+        self._stored = stored
+        self._has_second = any(address.startswith(_SECOND) for address in entries)
+
+    def __contains__(self, key: Any) -> bool:
+        if not self._entries:
             return False
+        key = self._stored(key)
+        addresses = [key_hash(key)]
+        if self._has_second:
+            addresses.append(second_address(key))
+        return any(a in self._entries and is_entry_of(self._entries[a], key) for a in addresses)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+#: What the second address of a key begins with, as no hash does.
+_SECOND = "x"
+
+
+def second_address(key: Mapping[str, Any]) -> str:
+    """Give the address of a key at whose hash another key has its entry."""
+    digest = hashlib.md5(key_hash(key).encode(), usedforsecurity=False)
+    digest.update(repr(identity(key)).encode())
+    return _SECOND + digest.hexdigest()[len(_SECOND) :]
+
+
+def identity(key: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Tell a key apart from all others, by what its hash is made of."""
+    return tuple(sorted((name, str(value)) for name, value in key.items()))
+
+
+def is_entry_of(packed: bytes | None, key: Mapping[str, Any]) -> bool:
+    """Tell whether an entry at an address of a key is that of the key, so far as is known."""
+    if packed is None:
         return True
+    try:
+        found = unpack(packed)
+    except DataJointError:
+        return True
+    return not isinstance(found, Mapping) or identity(found) == identity(key)
+
+
+def shortened(message: str) -> str:
+    """Cut a message off so that it fits into its attribute, and say so."""
+    if len(message) <= _MESSAGE_LENGTH:
+        return message
+    return message[: _MESSAGE_LENGTH - len(_TRUNCATION)] + _TRUNCATION
 
 
 def _put(value: Any, type_: AttributeType | None) -> Any:

@@ -51,15 +51,17 @@ class Placer:
     def ahead(self, chunks: Iterable[list[EncodedRow]]) -> Iterable[list[EncodedRow]]:
         """Store the new objects of the first chunk before the transaction begins.
 
-        That is where it would let nobody else write meanwhile. The objects are not held yet: when
-        they are, it is looked whether they are still there.
+        That is where it would let nobody else write meanwhile, and does not do so yet. The objects
+        are not held yet: when they are, it is looked whether they are still there.
         """
-        if self._connection.in_transaction or not self._connection.backend.has_one_writer:
+        is_late = self._connection.in_transaction and not self._connection.is_optimistic
+        if is_late or not self._connection.backend.has_one_writer:
             return chunks
         rest = iter(chunks)
         first = list(itertools.islice(rest, 1))
         for name, objects in _objects(itertools.chain(*first)).items():
-            known = look_up(self._connection, self._tracker(name), objects)
+            with self._connection.unrecorded():
+                known = look_up(self._connection, self._tracker(name), objects)
             early = {
                 hash_: each
                 for hash_, each in objects.items()
@@ -87,9 +89,11 @@ class Placer:
         """
         for name, objects in _objects(rows).items():
             tracker = self._tracker(name)
-            held = hold(self._connection, tracker, [each.object for each in objects.values()])
+            with self._connection.unrecorded():
+                held = hold(self._connection, tracker, [each.object for each in objects.values()])
+                with self._explained():
+                    settle(self._connection, tracker, _files(objects), held)
             with self._explained():
-                settle(self._connection, tracker, _files(objects), held)
                 self._store(name, objects, held)
         return [self._with_hashes(row) for row in rows]
 

@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
-from .backends.base import Backend
-from .errors import AccessError, ConflictError, DataJointError, LostConnectionError
+from .backends.base import Backend, Seen
+from .errors import (
+    AccessError,
+    ConflictError,
+    DataJointError,
+    LostConnectionError,
+    MissingTableError,
+    QueryError,
+)
 from .logging import announce, logger
+from .reads import Digest, Read, Reads, Row, Values, is_ordered
 from .settings import config
 from .sql.dialect import Dialect
-from .streaming import Sessions
+from .streaming import Sessions, mapped
 from .version import __version__
 
 _Result = TypeVar("_Result")
@@ -35,6 +44,7 @@ class Session:
 
     def __init__(self, make: Callable[[], Backend], has_password: bool) -> None:
         self._has_password = has_password
+        self._make = make
         self._backend = make()
         self._beside = Sessions(make)
         #: Whether the user has configured the session by statements of his own.
@@ -43,6 +53,13 @@ class Session:
         self._in_transaction = False
         #: How deep blocks of `atomic` are nested in the transaction.
         self._savepoints = 0
+        #: What the transaction has read, while it is optimistic and has changed nothing.
+        self._seen: Reads | None = None
+        #: The savepoints that it has not told the database of meanwhile.
+        self._later: list[str] = []
+        #: Those who want to know what is read.
+        self._recorders: list[Reads] = []
+        self._unrecorded = 0
         #: The error that ended the transaction in progress for the database, if one did.
         self._broken: DataJointError | None = None
         self._process = os.getpid()
@@ -76,8 +93,7 @@ class Session:
     def close(self) -> None:
         """Close the session."""
         self._leave_parent()
-        self._in_transaction = False
-        self._broken = None
+        self._forget_transaction()
         self._beside.close()
         self._backend.close()
 
@@ -100,6 +116,16 @@ class Session:
         """Return ``user@host`` as the database knows the session."""
         return self._backend.user
 
+    def revive(self) -> None:
+        """Open the session again, if it was lost.
+
+        Raises
+        ------
+        LostConnectionError
+            When the database cannot be reached, or the session is not to be opened again.
+        """
+        self._run(lambda: None)
+
     @property
     def connection_id(self) -> int:
         """Identifies the session among those of the database."""
@@ -108,6 +134,10 @@ class Session:
     def __repr__(self) -> str:
         state = "connected" if self.is_connected else "disconnected"
         return f"DataJoint connection ({state}) to {self._backend.description}"
+
+    def new_backend(self) -> Backend:
+        """Make a session with the same database and account that is not open yet."""
+        return self._make()
 
     def has_database_of(self, other: Session) -> bool:
         """Tell whether another session is with the same database, whatever its account."""
@@ -118,15 +148,7 @@ class Session:
 
     def _call(self, operation: Callable[[], _Result]) -> _Result:
         """Run an operation of the backend with the driver's errors mapped to ours."""
-        try:
-            return operation()
-        except Exception as error:
-            mapped = self._backend.map_error(error)
-            if mapped is None:
-                raise
-            if isinstance(mapped, LostConnectionError):
-                self._backend.close()
-            raise mapped from error
+        return mapped(self._backend, operation)
 
     def _run(
         self,
@@ -134,8 +156,12 @@ class Session:
         reconnect: bool | None = None,
         *,
         repeat: bool = True,
+        changes: bool = False,
     ) -> _Result:
-        """Run an operation; reconnect and, if it may be done twice, repeat it after a loss."""
+        """Run an operation; reconnect and, if it may be done twice, repeat it after a loss.
+
+        One that changes something is preceded by what an optimistic transaction must do before.
+        """
         with self._lock:
             if self._leave_parent():
                 self._backend.connect()
@@ -148,6 +174,8 @@ class Session:
             if reconnect and not self._in_transaction and not self._is_usable():
                 self._reconnect()  # nothing was sent yet, so nothing is repeated
             try:
+                if changes and self._seen is not None:
+                    self._promote(self._seen)
                 return self._call(operation)
             except (LostConnectionError, ConflictError) as error:
                 if self._in_transaction:
@@ -158,6 +186,9 @@ class Session:
                     raise
                 self._reconnect()
                 return self._call(operation)
+            except BaseException:
+                self._look_whether_ended()
+                raise
 
     def _is_usable(self) -> bool:
         return self._backend.is_connected and not self._backend.has_ended
@@ -177,13 +208,19 @@ class Session:
             self._call(self._backend.rollback)
         return type(error)(*error.args, "The transaction has been rolled back; it can be repeated")
 
+    def _look_whether_ended(self) -> None:
+        """Note, after an error or an interruption, if the transaction is over for the database."""
+        if self._in_transaction and self._broken is None and not self._backend.in_transaction:
+            self._broken = LostConnectionError(
+                "A statement failed or was interrupted, which ended the transaction"
+            )
+
     def _leave_parent(self) -> bool:
         """Let go of the session in a process forked from the one that opened it; tell if it is."""
         if os.getpid() == self._process:
             return False
         self._process = os.getpid()
-        self._in_transaction = False
-        self._broken = None
+        self._forget_transaction()
         self._beside.abandon()
         self._backend.abandon()
         return True
@@ -195,13 +232,23 @@ class Session:
         """Whether a transaction is in progress."""
         return self._in_transaction and os.getpid() == self._process
 
-    def start_transaction(self, *, snapshot: bool = True) -> None:
+    @property
+    def is_optimistic(self) -> bool:
+        """Whether a transaction is in progress that leaves it to others to write, so far."""
+        return self.in_transaction and self._seen is not None
+
+    def start_transaction(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
         """Start a transaction.
 
         Parameters
         ----------
         snapshot : bool
             Whether it reads one consistent state of the database throughout.
+        optimistic : bool
+            Where one transaction at a time can write: let others do so until this one changes
+            something. If they have changed what it has read by then, that is a
+            :class:`ConflictError`: the transaction is rolled back, and can be repeated. On other
+            databases this changes nothing.
 
         Raises
         ------
@@ -213,19 +260,35 @@ class Session:
                 "A transaction is in progress: nested transactions are not supported. "
                 "End it first, or leave this one out"
             )
-        self._run(lambda: self._backend.begin(snapshot=snapshot))
-        self._in_transaction = True
+        try:
+            self._run(lambda: self._backend.begin(snapshot=snapshot, optimistic=optimistic))
+            self._seen = Reads() if optimistic and self._backend.has_one_writer else None
+            self._in_transaction = True
+        except BaseException as error:
+            if not isinstance(error, Exception):  # which may have come when it had begun
+                self._end_transaction()
+            raise
         logger.debug("Transaction started")
 
     def cancel_transaction(self) -> None:
         """Undo the transaction in progress."""
         self._leave_parent()
-        self._in_transaction = False
-        if self._broken is None:
+        self._end_transaction()
+        logger.debug("Transaction cancelled")
+
+    def _end_transaction(self) -> None:
+        """Undo the transaction, if the database has it still."""
+        try:
             with suppress(LostConnectionError):  # and the transaction with it
                 self._call(self._backend.rollback)
+        finally:
+            self._forget_transaction()
+
+    def _forget_transaction(self) -> None:
+        self._in_transaction = False
         self._broken = None
-        logger.debug("Transaction cancelled")
+        self._seen = None
+        self._later.clear()
 
     def commit_transaction(self) -> None:
         """Make the changes of the transaction in progress permanent, all together.
@@ -248,7 +311,7 @@ class Session:
                 "The connection was lost while the transaction was committed: look whether its "
                 "changes are there before repeating it"
             ) from error
-        self._in_transaction = False
+        self._forget_transaction()
         logger.debug("Transaction committed")
 
     @property
@@ -290,26 +353,146 @@ class Session:
         self._savepoints += 1
         name = f"atomic_{self._savepoints}"  # MySQL forgets one when another gets its name
         try:
-            self._savepoint("SAVEPOINT", name)
+            self._set_savepoint(name)
             try:
                 yield
             except BaseException:
                 if self._broken is None and self.in_transaction:
-                    self._savepoint("ROLLBACK TO SAVEPOINT", name)
-                    self._savepoint("RELEASE SAVEPOINT", name)
+                    self._leave_savepoint(name, "ROLLBACK TO", "RELEASE")
                 raise
-            self._savepoint("RELEASE SAVEPOINT", name)
+            self._leave_savepoint(name, "RELEASE")
         finally:
             self._savepoints -= 1
 
-    def _savepoint(self, verb: str, name: str) -> None:
-        self._run(lambda: self._backend.execute(f"{verb} {name}"))
+    def _set_savepoint(self, name: str) -> None:
+        with self._lock:
+            if self.is_optimistic:  # until something is changed, it is as good as set
+                self._later.append(name)
+            else:
+                self._run(lambda: self._backend.execute(f"SAVEPOINT {name}"))
+
+    def _leave_savepoint(self, name: str, *verbs: str) -> None:
+        with self._lock:
+            if name in self._later:
+                self._later.remove(name)
+                return
+            for verb in verbs:
+                self._run(partial(self._backend.execute, f"{verb} SAVEPOINT {name}"))
+
+    def _promote(self, seen: Reads) -> None:
+        """Let the optimistic transaction change something; what it has read must be as it was."""
+        # An interruption leaves it broken.
+        self._broken = ConflictError("The transaction was interrupted before its first change")
+        if self._call(self._backend.promote):
+            changed = next(self._changed(seen, self._call), None)
+            if changed is not None:
+                tables = ", ".join(self.tables_in(changed.text)) or "the database"
+                raise ConflictError(
+                    f"What the transaction has read of {tables} was changed by others before it "
+                    "changed anything itself"
+                )
+        for name in self._later:
+            self._call(partial(self._backend.execute, f"SAVEPOINT {name}"))
+        self._later.clear()
+        self._seen = self._broken = None
+
+    # -- what is read -------------------------------------------------------------------------
+
+    @contextmanager
+    def recording(self) -> Iterator[Reads]:
+        """Note all that is read inside, but for the catalog and what DataJoint keeps for itself.
+
+        Returns
+        -------
+        context manager
+            Of the :class:`~datajoint.reads.Reads`, which become more.
+        """
+        reads = Reads()
+        self._recorders.append(reads)
+        try:
+            yield reads
+        finally:
+            self._recorders.remove(reads)
+
+    @contextmanager
+    def unrecorded(self) -> Iterator[None]:
+        """Note nothing of what is read inside: others may change it at any time."""
+        self._unrecorded += 1
+        try:
+            yield
+        finally:
+            self._unrecorded -= 1
+
+    def changed(self, reads: Iterable[Read]) -> Iterator[Read]:
+        """Run statements again, and iterate over those that give another result now, or an error.
+
+        Parameters
+        ----------
+        reads : iterable of Read
+
+        Raises
+        ------
+        LostConnectionError
+            When the connection is lost for good.
+        """
+        with self.unrecorded():
+            yield from self._changed(reads, self._run)
+
+    def tables_in(self, text: str) -> list[str]:
+        """Name the tables that a statement names, of those that are known."""
+        return []
+
+    def _changed(
+        self, reads: Iterable[Read], run: Callable[[Callable[[], str]], str]
+    ) -> Iterator[Read]:
+        for read in reads:
+            try:
+                now = run(partial(self._digest, read.text, read.values))
+            except ConflictError:
+                raise
+            except (QueryError, MissingTableError) as error:
+                logger.debug("%s: %s", read.text, error)
+                now = ""
+            if now != read.digest:
+                yield read
+
+    def _digest(self, text: str, values: Values) -> str:
+        digest = Digest(is_ordered(text))
+        digest.add(self._backend.execute(text, values))  # type: ignore[arg-type]
+        return str(digest)
+
+    @property
+    def _is_recording(self) -> bool:
+        return not self._unrecorded and (self._seen is not None or bool(self._recorders))
+
+    @contextmanager
+    def _noting(self, text: str, values: Values) -> Iterator[Callable[[Iterable[Row]], None]]:
+        """Give a function that takes in the rows of a statement, which is noted at the end."""
+        if not self._is_recording:
+            yield lambda rows: None
+            return
+        digest = Digest(is_ordered(text))
+        yield digest.add
+        read = Read(text, values, str(digest))
+        for reads in self._recorders if self._seen is None else (*self._recorders, self._seen):
+            reads.add(read)
 
     # -- administration -----------------------------------------------------------------------
 
     def kill(self, session: int) -> None:
         """End another session of the server."""
         self._run(lambda: self._backend.kill(session))
+
+    def ended(self, sessions: Collection[Seen]) -> tuple[float, set[Seen]]:
+        """Find which of some sessions have certainly ended.
+
+        Returns
+        -------
+        started : float
+            When the server began, in seconds since 1970 by its own clock; 0 if there is none.
+        ended : set of Seen
+        """
+        return self._run(lambda: (self._backend.started(), self._backend.ended(sessions)))
 
     def set_password(self, password: str) -> None:
         """Change the password of the user."""

@@ -134,6 +134,12 @@ def _seconds(value: Any) -> float:
     return number
 
 
+def _duration(value: Any) -> float:
+    if not (number := _seconds(value)):
+        raise ValueError("no time at all")
+    return number
+
+
 def _dict(value: Any) -> Any:
     if not isinstance(value, dict):
         raise TypeError("not a dict")
@@ -165,6 +171,7 @@ COUNT = Kind("a whole number, 0 or more", _count, int)
 POSITIVE = Kind("a whole number, 1 or more", _positive, int)
 PORT = Kind("a whole number from 1 to 65535", _port, int)
 SECONDS = Kind("a number of seconds, 0 or more", _seconds, float)
+DURATION = Kind("a number of seconds, more than 0", _duration, float)
 DICT = Kind("a dict", _dict)
 TLS = Kind("True, False, a dict of the driver's options", _tls, lambda s: _TLS_WORDS[s.lower()])
 BACKEND = _one_of(*BACKENDS, **ALIASES)
@@ -251,6 +258,12 @@ _TABLE = (
             doc="Note declarations, deletes and drops in the table ~log of a schema."),
     Setting("add_hidden_timestamp", False, FLAG,
             doc="Give new tables a hidden timestamp."),
+    Setting("populate.lease", 60.0, DURATION,
+            doc="Seconds after which the reservations of a worker that is silent are void."),
+    Setting("populate.patience", 300.0, SECONDS,
+            doc="Seconds that populate waits for a database that does not answer."),
+    Setting("populate.provenance", False, FLAG,
+            doc="Keep beside each row that is made when, where, by what code and of what."),
     Setting("filepath_checksum_size_limit", None, COUNT.optional(),
             doc="Size in bytes from which on files are fetched without verifying their checksums."),
     Setting("filepath_checksum_size_limit_insert", None, COUNT.optional(),

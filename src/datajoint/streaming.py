@@ -71,6 +71,8 @@ class Stream:
     pace : Pace
     release : callable
         Takes the session back as soon as it is free.
+    watch : callable
+        Is shown each batch that is read from the session.
     """
 
     def __init__(
@@ -80,9 +82,11 @@ class Stream:
         values: Sequence[Any],
         pace: Pace,
         release: Callable[[Stream, Backend], None],
+        watch: Callable[[Sequence[Row]], None] = lambda rows: None,
     ) -> None:
         self._session: Backend | None = session
         self._pace = pace
+        self._watch = watch
         self._release = release
         self._process = os.getpid()
         self._lock = threading.RLock()
@@ -91,7 +95,7 @@ class Stream:
         self._broken: DataJointError | None = None
         self._first: Sequence[Row] = ()
         try:
-            self._source = _mapped(session, lambda: session.stream(text, values))
+            self._source = mapped(session, lambda: session.stream(text, values))
             self._first = self._fetch(session, self._source)
         except BaseException:
             self._end()
@@ -176,10 +180,11 @@ class Stream:
     def _fetch(self, session: Backend, source: Source) -> Sequence[Row]:
         """Read a batch from the session, which is free after the last one."""
         count = self._pace.size
-        rows = _mapped(session, lambda: source.fetchmany(count))
+        rows = mapped(session, lambda: source.fetchmany(count))
         if len(rows) < count:
             self._end()
         self._pace.learn(rows)
+        self._watch(rows)
         return rows
 
     def _fetch_more(self, session: Backend, source: Source) -> Sequence[Row]:
@@ -203,7 +208,7 @@ class Stream:
             return
         if source is not None:
             with suppress(DataJointError):  # whoever uses the session next will notice
-                _mapped(session, source.close)
+                mapped(session, source.close)
         self._release(self, session)
 
 
@@ -231,22 +236,32 @@ def _load(file: SpooledTemporaryFile[bytes]) -> Sequence[Row]:
 _ABANDONED: list[Any] = []
 
 
-def _mapped(session: Backend, operation: Callable[[], _Result]) -> _Result:
+def mapped(session: Backend, operation: Callable[[], _Result]) -> _Result:
     """Run an operation of a session with the driver's errors mapped to ours."""
     try:
         return operation()
     except Exception as error:
-        mapped = session.map_error(error)
-        if mapped is None:
+        known = session.map_error(error)
+        if known is None:
             raise
-        if isinstance(mapped, LostConnectionError):
+        if isinstance(known, LostConnectionError):
             session.close()
-        raise mapped from error
+        raise known from error
+    except BaseException:  # of a signal: what the server sends next may belong to this statement
+        if not session.survives_interrupts:
+            session.close()
+        raise
 
 
-def read_aside(session: Backend, text: str, values: Sequence[Any], pace: Pace) -> Stream:
+def read_aside(
+    session: Backend,
+    text: str,
+    values: Sequence[Any],
+    pace: Pace,
+    watch: Callable[[Sequence[Row]], None],
+) -> Stream:
     """Run a statement and read its result through at once, in bounded memory."""
-    stream = Stream(session, text, values, pace, lambda stream, session: None)
+    stream = Stream(session, text, values, pace, lambda stream, session: None, watch)
     try:
         stream.spool()
     except BaseException:
@@ -330,7 +345,7 @@ class Sessions:
             session.close()
         session = self._make()
         try:
-            _mapped(session, session.connect)
+            mapped(session, session.connect)
         except DataJointError as error:
             logger.debug("No second session: %s", error)
             return None

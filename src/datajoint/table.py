@@ -149,10 +149,15 @@ class Table(Changeable):
 
     def _create(self, spec: TableSpec) -> None:
         declare_stores(self.connection, spec)
+        spec = self._with_hidden(spec)
         self.connection.create_table(
             with_timestamp(spec) if config["add_hidden_timestamp"] else spec
         )
         log_event(self.connection, self.name.schema, f"Declared {self.name}")
+
+    def _with_hidden(self, spec: TableSpec) -> TableSpec:
+        """Add the hidden attributes that the table is to have, whatever its definition says."""
+        return spec
 
     def _defined(self, context: Context, altered: Mapping[TableName, TableSpec]) -> TableSpec:
         """Specify the table as its definition does, among tables that are about to be altered."""
@@ -238,7 +243,7 @@ class Table(Changeable):
             spec = table._defined(names, altered)
             if not table.is_declared:
                 missing.append((table, spec))
-            elif (plan := plan_alter(self.connection, spec)) is not None:
+            elif (plan := plan_alter(self.connection, table._with_hidden(spec))) is not None:
                 plans.append(plan)
             altered[table.name] = spec
         return plans, missing

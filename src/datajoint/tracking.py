@@ -171,7 +171,7 @@ def lock(
     found: dict[UUID, Tracked] = {}
     for part in batches(_keys(connection, tracker, hashes), BATCH):
         statement = lock_rows(dialect, table, _COLUMNS, "hash", part, mode)
-        rows = connection.rows(statement)
+        rows = connection.rows(statement, locks=True)
         found |= {each.hash: each for each in decoded(connection, tracker, rows)}
     return found
 

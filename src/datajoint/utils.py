@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import builtins
 import difflib
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 from .errors import DataJointError
@@ -160,3 +163,20 @@ def batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
     """Divide items into lists of so many, of which the last may have fewer."""
     rest = iter(items)
     return iter(lambda: list(islice(rest, size)), [])
+
+
+def is_running(process: int) -> bool:
+    """Tell whether a process of this computer is, or may be, running; a zombie is not."""
+    if os.name != "posix":  # there, the question would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # it is somebody else's; or the number is none
+        return True
+    with suppress(OSError):
+        # The name of the program, in parentheses, may contain anything.
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[:1]
+        return state != ["Z"]
+    return True

@@ -42,6 +42,8 @@ class Incumbent:
         script = Path(__file__).with_name("incumbent.py")
         arguments = [f"--{name}={options[name]}" for name in ("host", "port", "user", "password")]
         self._log = log
+        # which would lead it to this package
+        environment = {n: value for n, value in os.environ.items() if n != "PYTHONPATH"}
         with log.open("w") as stderr:
             self._process = subprocess.Popen(
                 [python, "-W", "ignore", str(script), *arguments],
@@ -49,7 +51,7 @@ class Incumbent:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=log.parent,
-                env={**os.environ, **_SWITCHES},
+                env={**environment, **_SWITCHES},
                 text=True,
                 encoding="utf-8",
             )

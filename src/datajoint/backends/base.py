@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from ..alter import Alteration
 from ..declare import TableName, TableSpec
@@ -41,6 +41,26 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Read no more of it; the rest is not sent, for which the session may be closed."""
+
+
+class Seen(NamedTuple):
+    """A session that was there at some moment.
+
+    Attributes
+    ----------
+    id : int
+    user : str
+        ``user@host`` as the database knew it.
+    host : str
+        The computer of the program.
+    moment : float
+        Seconds since 1970 by the server's clock, or up to a second less.
+    """
+
+    id: int
+    user: str
+    host: str
+    moment: float
 
 
 class Backend(ABC):
@@ -129,12 +149,16 @@ class Backend(ABC):
     def execute_written(self, text: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Cursor:
         """Run a statement that the user wrote: ``%s`` stands for a value, and ``%%`` for ``%``."""
         try:
-            return self.execute(text, values)  # type: ignore[arg-type]
+            return self.execute(self.own_text(text), values)  # type: ignore[arg-type]
         except (KeyError, TypeError, ValueError) as error:  # of putting values into their places
             raise QueryError(
                 f"The statement and its values do not fit together ({error}): write %s for each "
                 "value, and %% for a per cent sign"
             ) from error
+
+    def own_text(self, text: str) -> str:
+        """Write a statement of the user as :meth:`execute` takes it."""
+        return text
 
     @abstractmethod
     def stream(self, text: str, values: Sequence[Any] = ()) -> Source:
@@ -154,6 +178,11 @@ class Backend(ABC):
         """Whether a transaction that writes keeps all others from writing anything."""
         return False
 
+    @property
+    def survives_interrupts(self) -> bool:
+        """Whether the session is in order after an exception, as of Ctrl-C, amid a statement."""
+        return False
+
     @abstractmethod
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows of values, in as few round trips as the database allows."""
@@ -165,7 +194,7 @@ class Backend(ABC):
     # -- transactions -------------------------------------------------------------------------
 
     @abstractmethod
-    def begin(self, *, snapshot: bool = True) -> None:
+    def begin(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
         """Start a transaction.
 
         Parameters
@@ -173,7 +202,25 @@ class Backend(ABC):
         snapshot : bool
             Whether it reads one consistent state of the database; without, each statement reads
             what is there when it begins, and nothing that others commit is a conflict.
+        optimistic : bool
+            Whether others may write until :meth:`promote` is called, where there is one writer;
+            it is called before anything is changed.
         """
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction that was begun may be in progress, so far as the session knows."""
+        return self.is_connected
+
+    def promote(self) -> bool:
+        """Let an optimistic transaction change something from now on, and nobody else.
+
+        Returns
+        -------
+        bool
+            Whether others have committed anything since it began, which it sees from now on.
+        """
+        return False
 
     @abstractmethod
     def commit(self) -> None: ...
@@ -237,6 +284,17 @@ class Backend(ABC):
         Its attributes are those of :data:`SESSION`.
         """
         raise DataJointError(f"{self.description} has no sessions of other users")
+
+    def started(self) -> float:
+        """Tell when the server began, in seconds since 1970 by its clock; 0 if there is none.
+
+        All earlier sessions have ended, and their ids may be those of others.
+        """
+        return 0.0
+
+    @abstractmethod
+    def ended(self, sessions: Collection[Seen]) -> set[Seen]:
+        """Find which of some sessions have certainly ended; what is not known counts as alive."""
 
     def kill(self, session: int) -> None:
         """End another session."""

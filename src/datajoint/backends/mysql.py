@@ -10,7 +10,7 @@ import datetime as dt
 import decimal
 import re
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
@@ -39,7 +39,7 @@ from ..sql.mysql import DIALECT
 from ..sql.statements import Insert
 from ..types import AttributeType, Other, time_text
 from . import mysql_drivers as drivers
-from .base import Backend, Cursor
+from .base import Backend, Cursor, Seen
 from .catalog import Belongings, assemble, counters, is_readable, marked_type
 from .mysql_ddl import alter_statement, create_statement, read_comment
 from .mysql_paths import hidden, path_of_column, path_of_expression, paths_of
@@ -58,6 +58,9 @@ BATCH = 2**21
 OVERHEAD = 64
 #: Seconds that the server waits for a program that reads the rows of a result one by one.
 PATIENCE = 7 * 86400
+
+#: Seconds by which the beginning of the server is known, and moments of whole seconds differ.
+MARGIN = 2.0
 
 quote = DIALECT.quote
 
@@ -318,7 +321,7 @@ class MySQLBackend(Backend):
 
     # -- transactions -------------------------------------------------------------------------
 
-    def begin(self, *, snapshot: bool = True) -> None:
+    def begin(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
         if snapshot:
             self._send(b"START TRANSACTION WITH CONSISTENT SNAPSHOT")
         else:
@@ -495,6 +498,30 @@ class MySQLBackend(Backend):
             "SELECT id, user, host, db, command, time, state, info "
             "FROM information_schema.processlist WHERE id <> connection_id()"
         )
+
+    def started(self) -> float:
+        ((now,),) = self.execute("SELECT UNIX_TIMESTAMP()").fetchall()
+        ((_, uptime),) = self.execute("SHOW GLOBAL STATUS LIKE 'Uptime'").fetchall()
+        return float(now) - float(uptime)
+
+    def ended(self, sessions: Collection[Seen]) -> set[Seen]:
+        started = self.started()
+        ((account,),) = self.execute("SELECT current_user()").fetchall()
+        own, _, host = account.rpartition("@")
+        # Those of other users are listed for whoever has this privilege.
+        sees_all = self.execute(
+            "SELECT 1 FROM information_schema.user_privileges "
+            "WHERE privilege_type = 'PROCESS' AND grantee = %s",
+            (f"'{own}'@'{host}'",),
+        ).fetchall()
+        listed = self.execute("SELECT id FROM information_schema.processlist").fetchall()
+        running = {int(id_) for (id_,) in listed}
+        return {
+            each
+            for each in sessions
+            if each.moment + MARGIN < started
+            or (each.id not in running and (sees_all or each.user.rpartition("@")[0] == own))
+        }
 
     def kill(self, session: int) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -24,7 +24,7 @@ from ..sql.postgresql import DIALECT
 from ..sql.statements import Insert
 from ..sql.text import literal
 from ..types import shortest_single
-from .base import Backend, Cursor
+from .base import Backend, Cursor, Seen
 from .catalog import Belongings, assemble, is_readable
 from .postgresql_alter import OWN_FOREIGN_KEYS, OWN_INDEXES, alter_statements
 from .postgresql_catalog import COLUMNS, FOREIGN_KEYS, INDEXES, read_attribute
@@ -38,6 +38,9 @@ CONNECT_SECONDS = 10
 LARGE = 2**11
 #: Bytes that a row can have, with some space for what the protocol adds.
 LARGEST = 2**30 - 2**16
+
+#: Seconds by which a moment may be earlier than what it is of.
+MARGIN = 1.0
 
 quote = DIALECT.quote
 #: The cursor of a result that is read in parts.
@@ -170,7 +173,9 @@ class PostgreSQLBackend(Backend):
     @property
     def in_transaction(self) -> bool:
         """Whether the server has a transaction in progress."""
-        status = self._open.info.transaction_status
+        if self._connection is None:
+            return False
+        status = self._connection.info.transaction_status
         return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     def execute(self, text: str, values: _Values = ()) -> Cursor:
@@ -284,7 +289,7 @@ class PostgreSQLBackend(Backend):
 
     # -- transactions -------------------------------------------------------------------------
 
-    def begin(self, *, snapshot: bool = True) -> None:
+    def begin(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
         # What it reads is the state at its first query: one makes that its beginning.
         self._open.execute(
             "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1"
@@ -425,6 +430,26 @@ class PostgreSQLBackend(Backend):
             "state, query AS info FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
+
+    def started(self) -> float:
+        query = "SELECT CAST(extract(epoch FROM pg_postmaster_start_time()) AS double precision)"
+        ((started,),) = self.execute(query).fetchall()
+        return float(started)
+
+    def ended(self, sessions: Collection[Seen]) -> set[Seen]:
+        # Of the sessions of others it may show no more than that they are there.
+        rows = self.execute(
+            "SELECT pid, CAST(extract(epoch FROM backend_start) AS double precision) "
+            "FROM pg_stat_activity WHERE coalesce(backend_type, 'client backend') = "
+            "'client backend' AND pid = ANY (%s::bigint[])",
+            (sorted({each.id for each in sessions}),),
+        ).fetchall()
+        running = dict(rows)
+        return {
+            each
+            for each in sessions
+            if each.id not in running or (running[each.id] or 0) > each.moment + MARGIN
+        }
 
     def kill(self, session: int) -> None:
         self.execute("SELECT pg_terminate_backend(%s)", (session,))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import getpass
 import os
+import platform
 import re
+import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,8 @@ from ..grammar import parse_type
 from ..heading import Attribute
 from ..sql.sqlite import DIALECT
 from ..sql.statements import Insert
-from .base import Backend
+from ..utils import is_running
+from .base import Backend, Seen
 from .catalog import Belongings, assemble, marked_type
 from .sqlite_ddl import FOREIGN_KEY_INDEX, alter_statements, create_statements, noted_term
 from .sqlite_functions import register
@@ -58,6 +61,8 @@ CREATE TABLE IF NOT EXISTS datajoint_attribute (
 );
 """
 quote = DIALECT.quote
+#: The id of a session has that of its process above so many bits, which are random.
+PROCESS_SHIFT = 31
 
 
 class SQLiteCursor:
@@ -111,6 +116,9 @@ class SQLiteBackend(Backend):
         self._nonce = uuid4().hex  # there are many databases in memory
         self._connection: apsw.Connection | None = None
         self._journal: Any = None
+        self._session_id = 0
+        #: What an optimistic transaction sees: the database with all changes up to this one.
+        self._version: Any = None
 
     # -- the session --------------------------------------------------------------------------
 
@@ -136,7 +144,7 @@ class SQLiteBackend(Backend):
 
     @property
     def session_id(self) -> int:
-        return os.getpid()
+        return self._session_id
 
     @property
     def is_connected(self) -> bool:
@@ -156,6 +164,7 @@ class SQLiteBackend(Backend):
             raise DataJointError(f"{self.path} is no SQLite database") from error
         register(connection)
         self._connection = connection
+        self._session_id = os.getpid() << PROCESS_SHIFT | secrets.randbits(PROCESS_SHIFT)
 
     def _wait(self, calls: int) -> bool:
         """Wait for another process to finish writing, so long as the settings allow."""
@@ -200,10 +209,17 @@ class SQLiteBackend(Backend):
     def has_one_writer(self) -> bool:
         return True
 
-    def execute_written(self, text: str, values: Any = ()) -> SQLiteCursor:
+    @property
+    def survives_interrupts(self) -> bool:
+        # They wait until a statement is done, or has been undone.
+        return True
+
+    def own_text(self, text: str) -> str:
         # A lone % stays as it is, as SQLite's own placeholders do.
-        own = re.sub(r"%(?:(%)|(s)|\((\w+)\)s)", _own_placeholder, text)
-        return self.execute(own, values)
+        return re.sub(r"%(?:(%)|(s)|\((\w+)\)s)", _own_placeholder, text)
+
+    def execute_written(self, text: str, values: Any = ()) -> SQLiteCursor:
+        return self.execute(self.own_text(text), values)
 
     def insert(self, statement: Insert, rows: Sequence[Sequence[Any]]) -> None:
         self._open.executemany(statement.text, rows)
@@ -214,6 +230,13 @@ class SQLiteBackend(Backend):
         text = str(error)
         if isinstance(error, apsw.ConstraintError):
             return _constraint_error(error.extendedresult, text)  # type: ignore[attr-defined]
+        if isinstance(error, apsw.BusyError) and (
+            error.extendedresult == apsw.SQLITE_BUSY_SNAPSHOT  # type: ignore[attr-defined]
+        ):
+            return ConflictError(
+                f"Others have changed the database {self.path} since the transaction began; it can "
+                "be repeated"
+            )
         if isinstance(error, (apsw.BusyError, apsw.LockedError)):
             return ConflictError(
                 f"The database {self.path} has been locked by another process or connection for "
@@ -232,15 +255,31 @@ class SQLiteBackend(Backend):
 
     # -- transactions -------------------------------------------------------------------------
 
-    def begin(self, *, snapshot: bool = True) -> None:
-        self._open.execute("BEGIN IMMEDIATE")
+    def begin(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
+        if optimistic and self.reads_beside:
+            self._open.execute("BEGIN")
+            self._version = self._open.pragma("data_version")  # which it sees from now on
+        else:
+            self._open.execute("BEGIN IMMEDIATE")
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection is not None and self._connection.in_transaction
+
+    def promote(self) -> bool:
+        connection = self._open
+        if connection.txn_state("main") == apsw.SQLITE_TXN_WRITE:  # as it was all the time
+            return False
+        self.rollback()
+        connection.execute("BEGIN IMMEDIATE")
+        return bool(connection.pragma("data_version") != self._version)
 
     def commit(self) -> None:
         self._open.execute("COMMIT")
 
     def rollback(self) -> None:
         # Some errors, such as a full disk, have rolled back already.
-        if self._open.in_transaction:
+        if self.in_transaction:
             self._open.execute("ROLLBACK")
 
     # -- schemas ------------------------------------------------------------------------------
@@ -393,6 +432,16 @@ class SQLiteBackend(Backend):
         self.execute(f"DROP TABLE {DIALECT.table(name.schema, name.table)}")
         full = f"{name.schema}.{name.table}"
         self.execute("DELETE FROM datajoint_table WHERE name = ?", (full,))
+
+    # -- administration -----------------------------------------------------------------------
+
+    def ended(self, sessions: Collection[Seen]) -> set[Seen]:
+        here = platform.node()
+        return {
+            each
+            for each in sessions
+            if each.host == here and not is_running(each.id >> PROCESS_SHIFT)
+        }
 
     def size_on_disk(self, name: TableName) -> int:
         full = f"{name.schema}.{name.table}"

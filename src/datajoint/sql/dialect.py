@@ -117,6 +117,12 @@ class Dialect:
     delete_keys : callable
         The quoted names of a table and of its only key, and the encoded keys → the statement that
         deletes these rows, and looks at no others.
+    now : str
+        The time of the server as a timestamp of whole seconds.
+    clock : str
+        The time of the server in seconds since 1970, with their fractions.
+    moment : callable
+        The quoted name of an attribute of type timestamp → the same, in seconds since 1970.
     keeps_outer_constants : bool
         Whether aggregates know that a constant of a subquery on the right of a left join is NULL
         where there is no match.
@@ -134,6 +140,9 @@ class Dialect:
     json_value: JsonValue
     json_equals: Callable[[SQL, str], SQL]
     inserts: Mapping[str, tuple[str, Conflict]]
+    now: str
+    clock: str
+    moment: Callable[[str], str]
     unchanged: Callable[[Template], Template] = lambda template: template
     row_of_defaults: str = "DEFAULT VALUES"
     fetched: Callable[[SQL, AttributeType | None], SQL] = lambda column, type_: column

@@ -201,6 +201,10 @@ DIALECT = Dialect(
         "replace": ("INSERT INTO", _replace),
         "skip": ("INSERT INTO", _skip),
     },
+    now="CURRENT_TIMESTAMP",
+    # Not of NOW(), whose hour comes twice when summer ends.
+    clock="(UNIX_TIMESTAMP() + MICROSECOND(NOW(6)) / 1e6)",
+    moment=lambda column: f"UNIX_TIMESTAMP({column})",
     row_of_defaults="() VALUES ()",
     literal=_literal,
     groups_expressions=False,

@@ -10,7 +10,7 @@ from ..types import AttributeType
 from .algebra import Condition, Relation
 from .dialect import Dialect
 from .select import Writer
-from .text import SQL, Param, join
+from .text import SQL, Param, join, listed
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,24 @@ def insert_rows(
     names = ", ".join(map(dialect.quote, columns))
     values = f"({', '.join([dialect.placeholder] * len(columns))})"
     return Insert(f"{before} {table} ({names}) VALUES ", tuple(columns), values, tail)
+
+
+def insert_together(
+    dialect: Dialect,
+    table: str,
+    columns: Sequence[str],
+    key: Sequence[str],
+    rest: Sequence[str],
+    mode: str,
+    rows: Sequence[Sequence[Any]],
+) -> SQL:
+    """Write one statement that inserts a few rows, so that the database counts those inserted.
+
+    Parameters but the last, the encoded values, are those of :func:`insert_rows`.
+    """
+    before, tail = _mode(dialect, table, key, rest, mode)
+    names = ", ".join(map(dialect.quote, columns))
+    return SQL(f"{before} {table} ({names}) VALUES ", listed(rows, "({})"), tail)
 
 
 def insert_select(

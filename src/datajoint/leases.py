@@ -1,0 +1,512 @@
+"""Leases: what a worker has reserved is its own for as long as it lives.
+
+A worker has one row in the table ``~lease`` of a schema, which its heartbeat renews; what it has
+reserved are rows of ``~jobs``, in the form that all versions share. Who is dead is found by the
+clock of the server and by what the server knows of sessions, and what they had reserved is free for
+others. A worker that was taken for dead cannot commit: its last statement in the transaction
+deletes the reservation, which must still be there. Manual 9.5.1; storage formats 3.2.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from .backends.base import Seen
+from .connection import Connection
+from .declare import TableName
+from .errors import AccessError, ConflictError, DataJointError, ReservationLostError
+from .hash import key_hash
+from .heartbeat import Heartbeat
+from .insertion import RowEncoder
+from .jobs import JobTable, Taken, identity, is_entry_of, second_address, shortened
+from .logging import logger
+from .service import client, service_spec
+from .settings import config
+from .sql.leasing import Leasing
+from .sql.text import SQL
+from .utils import batches
+
+LEASES = "~lease"
+_DEFINITION = """# workers that make entities of `{schema}`
+host : varchar(255)  # system hostname
+pid : int unsigned  # system process id
+connection_id : bigint unsigned  # of the session that makes them
+---
+user = "" : varchar(255)  # database user
+session : bigint unsigned  # of the session that renewed the lease
+renewed : double  # seconds since 1970
+expires : double  # seconds since 1970
+"""
+#: So many reservations are made, or ended, by one statement.
+BATCH = 100
+#: How many times a statement is repeated that others are in the way of, and the longest pause.
+ATTEMPTS, PAUSE = 10, 0.2
+
+_Result = TypeVar("_Result")
+#: Tells a table and a key apart.
+_Place = tuple[str, object]
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A worker: a session of a process on a computer; the names are those of its rows."""
+
+    host: str
+    pid: int
+    connection_id: int
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} at {self.host}"
+
+
+@dataclass(frozen=True)
+class _Reservation:
+    table_name: str
+    address: str
+    owner: Owner
+    user: str
+    moment: float
+
+
+@dataclass(frozen=True)
+class _LeaseRow:
+    owner: Owner
+    user: str
+    session: int
+    renewed: float
+    is_over: bool
+
+    @property
+    def sessions(self) -> set[Seen]:
+        """The sessions of the worker: that which makes, and that which renews."""
+        ids = {self.session, self.owner.connection_id}
+        return {Seen(id_, self.user, self.owner.host, self.renewed) for id_ in ids}
+
+
+class Lease:
+    """The lease of one worker in one schema; :func:`lease` makes it.
+
+    Parameters
+    ----------
+    connection : Connection
+        The session that makes; not in a transaction.
+    schema : str
+    duration : float
+        Seconds for which a renewal counts.
+    """
+
+    def __init__(self, connection: Connection, schema: str, duration: float) -> None:
+        self._connection = connection
+        self._jobs = JobTable(connection, schema)
+        self._duration = duration
+        self.owner = Owner(client(), os.getpid(), connection.connection_id)
+        dialect = connection.dialect
+        name = TableName(schema, LEASES)
+        self._sql = Leasing(
+            dialect, *(dialect.table(n.schema, n.table) for n in (self._jobs.name, name))
+        )
+        self._name = name
+        #: Table and key → the address of what is reserved.
+        self._held: dict[_Place, str] = {}
+        #: What the transaction in progress, or the last one, completes.
+        self._verified: tuple[_Place, str] | None = None
+        self._heartbeat: Heartbeat | None = None
+
+    # -- beginning and end ----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take the lease, and begin to renew it."""
+        self._jobs.declare()
+        if not self._declare():
+            return
+        owner, user = self.owner.values, self._connection.get_user()
+        session = self._connection.connection_id
+        if not self._change(self._sql.take(owner, user, session, self._duration)):
+            # Of one who had the same numbers before, and is gone.
+            self._change(self._sql.release_all(owner))
+            self._change(self._sql.renew(owner, session, self._duration))
+        self._heartbeat = Heartbeat(
+            self._connection.new_backend,
+            self._connection.backend.place,
+            lambda session: self._sql.renew(owner, session, self._duration),
+            lambda session: self._sql.take(owner, user, session, self._duration),
+            self._duration,
+            str(self.owner),
+        )
+        self._heartbeat.start()
+
+    def _declare(self) -> bool:
+        """Create the table of leases, unless it exists; tell whether it does."""
+        if self._connection.is_declared(self._name):
+            return True
+        try:
+            self._connection.create_table(service_spec(self._name, _DEFINITION))
+        except AccessError as error:
+            logger.warning(
+                "There is no table %s, and it cannot be created, so that reservations last as long "
+                "as this session with the database does: %s",
+                self._name,
+                error,
+            )
+            return False
+        return True
+
+    def end(self, kept: Iterable[_Place] = (), *, is_last: bool = True) -> None:
+        """Release what is still reserved, but for what an outer use of the lease has.
+
+        Errors are logged only: what is left behind is released by others, when they notice.
+        """
+        if os.getpid() != self.owner.pid:  # a fork of the worker
+            return
+        if is_last and self._heartbeat is not None:
+            self._heartbeat.stop()
+        try:
+            self._restore()
+            by_table: dict[str, list[str]] = {}
+            for table_name, key in self._held.keys() - set(kept):
+                by_table.setdefault(table_name, []).append(self._held.pop((table_name, key)))
+            for table_name, addresses in by_table.items():
+                self._release(self.owner, table_name, addresses)
+            if is_last and self._heartbeat is not None:
+                self._change(self._sql.end(self.owner.values), repeat=True)
+        except DataJointError as error:
+            logger.warning("The lease of %s could not be ended: %s", self.owner, error)
+
+    @property
+    def held(self) -> frozenset[_Place]:
+        """The tables and keys that are reserved."""
+        return frozenset(self._held)
+
+    # -- reservations ---------------------------------------------------------------------------
+
+    def reserve(self, table_name: str, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Reserve keys, those that have no entry in the jobs.
+
+        Parameters
+        ----------
+        table_name : str
+            The name of the table in its schema, such as ``__filtered_image``.
+        keys : sequence of mapping
+            Primary keys.
+
+        Returns
+        -------
+        list of dict
+            Those that are ours now and were not before, in their order.
+        """
+        self._verified = None
+        stored = [self._jobs.stored_key(table_name, key) for key in keys]
+        places = [(table_name, identity(key)) for key in stored]
+        wanted = {place: key for place, key in zip(places, stored) if place not in self._held}
+        before = set(self._held)
+        for part in batches(wanted.items(), BATCH):
+            self._reserve(table_name, dict(part))
+        ours = self._held.keys() - before
+        chosen = []
+        for place, key in zip(places, keys):
+            if place in ours:
+                ours.discard(place)
+                chosen.append(dict(key))
+        return chosen
+
+    def _reserve(self, table_name: str, wanted: Mapping[_Place, Mapping[str, Any]]) -> None:
+        """Reserve keys, at their second addresses those whose first one another key has."""
+        for address in (key_hash, second_address):
+            at = {place: address(key) for place, key in wanted.items()}
+            # In an order that is the same for all, so that two who wait for each other are rare.
+            by_address = {at[place]: key for place, key in wanted.items()}
+            rows = [
+                {
+                    **self._jobs.row("reserved", table_name, by_address[there]),
+                    **self.owner.values,
+                    "key_hash": there,
+                }
+                for there in sorted(by_address)
+            ]
+            if self._insert(rows) == len(wanted):
+                self._held |= at
+                return
+            entries = self._entries(table_name, list(by_address))
+            others = {}
+            for place, key in wanted.items():
+                packed, is_ours = entries.get(at[place], (None, False))
+                if not is_entry_of(packed, key):
+                    others[place] = key
+                elif is_ours:
+                    self._held[place] = at[place]
+            if not others:
+                return
+            wanted = others
+
+    def taken(self, table_name: str) -> Taken:
+        """Collect the keys of a table that have an entry in the jobs, whoever's."""
+        return self._jobs.taken(table_name)
+
+    def verify(self, table_name: str, key: Mapping[str, Any]) -> None:
+        """Complete a key in the transaction that makes it, as its last statement.
+
+        Raises
+        ------
+        ReservationLostError
+            When the reservation is not ours any more: the transaction must be cancelled.
+        ConflictError
+            When others have removed it while the transaction was in progress.
+        """
+        place = self._place(table_name, key)
+        address = self._held.get(place)
+        released = 0
+        if address is not None:
+            statement = self._sql.release(table_name, [address], self.owner.values)
+            released = self._connection.execute(statement)
+        if address is None or released != 1:
+            self._held.pop(place, None)
+            raise ReservationLostError(
+                f"The key {dict(key)} of `{self._name.schema}`.`{table_name}` is not reserved by "
+                f"{self.owner} any more, and nothing of it was kept: another worker has taken it "
+                "over, or its entry in the jobs was deleted"
+            )
+        self._verified = place, self._held.pop(place)
+
+    def holds(self, table_name: str, key: Mapping[str, Any]) -> bool:
+        """Tell, outside of a transaction, whether the reservation of a key is still ours."""
+        place = self._place(table_name, key)
+        address = self._held.get(place)
+        if address is None:
+            return False
+        _, is_ours = self._entries(table_name, [address]).get(address, (None, False))
+        if not is_ours:
+            self._held.pop(place)
+        return is_ours
+
+    def release(self, table_name: str, keys: Iterable[Mapping[str, Any]]) -> None:
+        """Give up the reservations of keys, those that are still ours."""
+        places = [self._place(table_name, key) for key in keys]
+        self._release(
+            self.owner, table_name, [self._held.pop(p) for p in places if p in self._held]
+        )
+
+    def fail(self, table_name: str, key: Mapping[str, Any], message: str, stack: str) -> bool:
+        """Make an error of the reservation of a key.
+
+        Returns
+        -------
+        bool
+            False when the reservation was not ours any more; nothing is noted then.
+        """
+        place = self._place(table_name, key)
+        address = self._held.pop(place, None)
+        if address is None:
+            return False
+        values = self._encoded(
+            {
+                "table_name": table_name,
+                "key_hash": address,
+                "status": "error",
+                "error_message": shortened(message),
+                "error_stack": stack,
+            }
+        )
+        statement = self._sql.fail(
+            table_name,
+            address,
+            self.owner.values,
+            {name: values[name] for name in ("status", "error_message", "error_stack")},
+        )
+        return self._change(statement) == 1
+
+    # -- others -----------------------------------------------------------------------------------
+
+    def sweep(self, table_name: str) -> int:
+        """Release what workers have reserved in the schema that are dead.
+
+        Returns
+        -------
+        int
+            How many keys of the table became free.
+        """
+        reservations = self._reservations()  # first: who reserves has a lease before
+        leases = self._leases() if self._heartbeat is not None else {}
+        if not reservations and not leases:
+            return 0
+        dead, over = self._dead(reservations, leases)
+        freed = 0
+        by_owner: dict[tuple[Owner, str], list[str]] = {}
+        for each in dead:
+            by_owner.setdefault((each.owner, each.table_name), []).append(each.address)
+        for (owner, table), addresses in sorted(by_owner.items(), key=lambda item: item[0][1]):
+            count = self._release(owner, table, addresses)
+            freed += count if table == table_name else 0
+            logger.info("%d keys of %s were released, which %s had reserved", count, table, owner)
+        for row in over:
+            self._change(self._sql.end(row.owner.values, row.renewed), repeat=True)
+        return freed
+
+    def _dead(
+        self, reservations: Sequence[_Reservation], leases: Mapping[Owner, _LeaseRow]
+    ) -> tuple[list[_Reservation], list[_LeaseRow]]:
+        """Find the reservations and the leases of the dead."""
+        seen = {
+            Seen(each.owner.connection_id, each.user, each.owner.host, each.moment): each
+            for each in reservations
+            if each.owner not in leases
+        }
+        running = [row for row in leases.values() if not row.is_over]
+        sessions = set(seen).union(*(row.sessions for row in running))
+        started, ended = 0.0, set[Seen]()
+        if sessions:
+            started, ended = self._connection.ended(sessions)
+        # A server that was started since has ended all sessions: whoever lives will be back.
+        over = [
+            row
+            for row in leases.values()
+            if row.is_over or (row.renewed >= started and row.sessions <= ended)
+        ]
+        gone = {row.owner for row in over}
+        return [
+            each
+            for each in reservations
+            if each.owner in gone
+            or Seen(each.owner.connection_id, each.user, each.owner.host, each.moment) in ended
+        ], over
+
+    def _reservations(self) -> list[_Reservation]:
+        """Read the reservations of others."""
+        rows = self._read(self._sql.reservations())
+        found = (
+            _Reservation(table, address, Owner(host, int(pid), int(id_)), user, float(moment or 0))
+            for table, address, host, pid, id_, user, moment in rows
+        )
+        return [each for each in found if each.owner != self.owner]
+
+    def _leases(self) -> dict[Owner, _LeaseRow]:
+        """Read the leases of others."""
+        rows = self._read(self._sql.all_leases())
+        found = (
+            _LeaseRow(
+                Owner(host, int(pid), int(id_)), user, int(session), float(renewed), bool(is_over)
+            )
+            for host, pid, id_, user, session, renewed, is_over in rows
+        )
+        return {row.owner: row for row in found if row.owner != self.owner}
+
+    # -- statements -------------------------------------------------------------------------------
+
+    def _place(self, table_name: str, key: Mapping[str, Any]) -> _Place:
+        """Tell a key apart; if the transaction that completed it failed, it is still reserved."""
+        place = (table_name, identity(self._jobs.stored_key(table_name, key)))
+        if self._verified is not None and self._verified[0] == place:
+            self._restore()
+        return place
+
+    def _restore(self) -> None:
+        """Take what was completed last for reserved, since it may have been undone."""
+        if self._verified is not None:
+            place, address = self._verified
+            self._held[place] = address
+            self._verified = None
+
+    def _encoded(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Encode attributes of an entry."""
+        encoder = RowEncoder(self._jobs.spec, self._connection.dialect, False, native_blobs=True)
+        columns, values = encoder.encode(row)
+        return dict(zip(columns, values, strict=True))
+
+    def _insert(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert entries, but for those of keys that have one, and count them."""
+        encoded = [self._encoded(row) for row in rows]
+        columns = list(rows[0])
+        values = [[row.get(name) for name in columns] for row in encoded]
+        rest = [n for n in self._jobs.heading.stored_rest if n in columns]
+        return self._change(self._sql.reserve(columns, rest, values), repeat=True)
+
+    def _entries(
+        self, table_name: str, addresses: Sequence[str]
+    ) -> dict[str, tuple[bytes | None, bool]]:
+        """Read the keys at some addresses, and whether they are reserved by us."""
+        statement = self._sql.entries(table_name, addresses, self.owner.values)
+        rows = self._read(statement)
+        return {address: (packed, bool(is_ours)) for address, packed, is_ours in rows}
+
+    def _release(self, owner: Owner, table_name: str, addresses: Iterable[str]) -> int:
+        """Delete reservations that are still those of an owner, and count them."""
+        count = 0
+        for part in batches(sorted(addresses), BATCH):
+            statement = self._sql.release(table_name, part, owner.values)
+            count += self._change(statement, repeat=True)
+        return count
+
+    def _change(self, statement: SQL, *, repeat: bool = False) -> int:
+        return self._insist(lambda: self._connection.execute(statement, repeat=repeat))
+
+    def _read(self, statement: SQL) -> list[tuple[Any, ...]]:
+        return self._insist(lambda: self._connection.rows(statement))
+
+    def _insist(self, operation: Callable[[], _Result]) -> _Result:
+        """Run a statement of its own again when others are in its way."""
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return operation()
+            except ConflictError as error:
+                if self._connection.in_transaction:
+                    raise
+                logger.debug("Attempt %d at the jobs of %s: %s", attempt, self._name.schema, error)
+                time.sleep(random.uniform(0, min(PAUSE, 0.01 * 2**attempt)))
+        return operation()
+
+
+#: The leases in use, by process and schema.
+_LEASES: WeakKeyDictionary[Connection, dict[tuple[int, str], Lease]] = WeakKeyDictionary()
+
+
+@contextmanager
+def lease(connection: Connection, schema: str, duration: float | None = None) -> Iterator[Lease]:
+    """Hold a lease, that in use if there is one; at the end, what is still reserved is released.
+
+    Parameters
+    ----------
+    connection : Connection
+        Not in a transaction.
+    schema : str
+    duration : float, optional
+        Seconds: setting ``populate.lease``.
+
+    Raises
+    ------
+    AccessError
+        When the user may not create the jobs of the schema.
+    """
+    leases = _LEASES.setdefault(connection, {})
+    place = (os.getpid(), schema)
+    outer = leases.get(place)
+    if outer is not None:
+        kept = outer.held
+        try:
+            yield outer
+        finally:
+            outer.end(kept, is_last=False)
+        return
+    if connection.in_transaction:
+        raise DataJointError(
+            f"Keys of the schema `{schema}` cannot be reserved inside a transaction, which would "
+            "hide it from others"
+        )
+    found = Lease(connection, schema, config["populate.lease"] if duration is None else duration)
+    leases[place] = found
+    try:
+        found.begin()
+        yield found
+    finally:
+        leases.pop(place, None)
+        found.end()

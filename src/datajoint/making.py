@@ -1,0 +1,508 @@
+"""Making one key: calling ``make`` in one transaction, again where that can help.
+
+Manual 9.1.1, 9.3.1 and 9.4.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
+
+from .connection import Connection
+from .declare import TableName
+from .errors import (
+    ConflictError,
+    DataJointError,
+    DuplicateError,
+    LostConnectionError,
+    ReservationLostError,
+)
+from .hash import deep_hash
+from .key_source import Key, made_among
+from .logging import logger
+from .settings import config
+from .table import Table
+
+_Result = TypeVar("_Result")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+#: How often a key is made again after others changed the same data.
+CONFLICTS = 10
+#: How many of these times it is made without keeping others from writing.
+OPTIMISTIC = 3
+#: Seconds of the first and of the longest pause before something is tried again.
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 20.0
+
+
+class Terminated(SystemExit):
+    """The process was asked to end (SIGTERM)."""
+
+
+def left_to_users(function: _Function) -> _Function:
+    """Mark a method that the class of a table is to define."""
+    function.__dict__["is_left_to_users"] = True
+    return function
+
+
+class Reservations(Protocol):
+    """What is needed of the lease that keys are reserved by."""
+
+    def reserve(self, table_name: str, keys: Sequence[Mapping[str, Any]]) -> list[Key]: ...
+
+    def verify(self, table_name: str, key: Mapping[str, Any]) -> None: ...
+
+    def holds(self, table_name: str, key: Mapping[str, Any]) -> bool: ...
+
+    def release(self, table_name: str, keys: Sequence[Mapping[str, Any]]) -> None: ...
+
+    def fail(self, table_name: str, key: Mapping[str, Any], message: str, stack: str) -> bool: ...
+
+
+class Makeable(Protocol):
+    """What is needed of a table to make its keys."""
+
+    _allow_insert: bool
+    transient_errors: ClassVar[tuple[type[BaseException], ...]]
+
+    @property
+    def connection(self) -> Connection: ...
+
+    @property
+    def name(self) -> TableName: ...
+
+    @property
+    def target(self) -> Table: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one key.
+
+    Attributes
+    ----------
+    key : dict
+    status : str
+        ``made``, ``failed``, or ``skipped``: others have made it, or have taken it over.
+    seconds : float
+        How long it took.
+    error : BaseException or None
+        Why it failed.
+    """
+
+    key: Key
+    status: Literal["made", "skipped", "failed"]
+    seconds: float = 0.0
+    error: BaseException | None = None
+
+
+# -- the method that makes a key -----------------------------------------------------------------
+
+#: Does what comes before the transaction, and gives what is to be done in it.
+_Steps = Callable[[Key], Callable[[], object]]
+
+
+def steps_of(table: Makeable, make_kwargs: Mapping[str, Any]) -> _Steps:
+    """Find how a table makes its keys.
+
+    Raises
+    ------
+    NotImplementedError
+        When its class does not say.
+    """
+    class_ = type(table)
+    make = _defined(table, "_make_tuples") or _defined(table, "make")
+    if make is not None:
+        if inspect.isgeneratorfunction(inspect.unwrap(make)):
+            return _GeneratorSteps(table, make, make_kwargs)
+        return _PlainSteps(table, make, make_kwargs)
+    parts = {name: _defined(table, f"make_{name}") for name in ("fetch", "compute", "insert")}
+    fetch, compute, insert = parts.values()
+    if fetch and compute and insert:
+        return _ThreeSteps(table, fetch, compute, insert, make_kwargs)
+    missing = " and ".join(f"`make_{name}`" for name, part in parts.items() if part is None)
+    advice = f"; of its three parts, {missing} is missing" if any(parts.values()) else ""
+    raise NotImplementedError(
+        f"The class `{class_.__name__}` must have a method `make(self, key)` that computes the "
+        f"entities for a key and inserts them{advice}"
+    )
+
+
+def _defined(table: Makeable, name: str) -> Callable[..., Any] | None:
+    """Get a method, if the class of the user defines it."""
+    method = getattr(table, name, None)
+    return None if getattr(method, "is_left_to_users", False) else method
+
+
+@dataclass(frozen=True)
+class _PlainSteps:
+    """``make`` does it all, in the transaction."""
+
+    table: Makeable
+    make: Callable[..., Any]
+    make_kwargs: Mapping[str, Any]
+
+    def __call__(self, key: Key) -> Callable[[], object]:
+        def work() -> None:
+            if inspect.isgenerator(self.make(dict(key), **self.make_kwargs)):
+                raise DataJointError(
+                    f"`make` of {self.table.name} returned a generator, which does nothing by "
+                    "itself: to make keys in three parts, `yield` in `make` itself"
+                )
+
+        return work
+
+
+@dataclass(frozen=True)
+class _ThreeSteps:
+    """``make_fetch`` and ``make_compute`` before the transaction, ``make_insert`` in it."""
+
+    table: Makeable
+    fetch: Callable[..., Any]
+    compute: Callable[..., Any]
+    insert: Callable[..., Any]
+    make_kwargs: Mapping[str, Any]
+
+    def __call__(self, key: Key) -> Callable[[], object]:
+        fetched = self.fetch(dict(key), **self.make_kwargs)
+        before = _fetched_hash(self.table, fetched)
+        computed = self.compute(dict(key), *fetched)
+        del fetched  # which may be large
+
+        def work() -> None:
+            _check_same(self.table, before, self.fetch(dict(key), **self.make_kwargs))
+            self.insert(dict(key), *computed)
+
+        return work
+
+
+@dataclass(frozen=True)
+class _GeneratorSteps:
+    """``make`` yields what it fetched, then what it computed; given that, it inserts it."""
+
+    table: Makeable
+    make: Callable[..., Generator[Any, Any, Any]]
+    make_kwargs: Mapping[str, Any]
+
+    def __call__(self, key: Key) -> Callable[[], object]:
+        steps = self.make(dict(key), **self.make_kwargs)
+        try:
+            before = _fetched_hash(self.table, self._next(steps, "what it fetched"))
+            computed = self._next(steps, "what it computed")
+        finally:
+            steps.close()
+
+        def work() -> None:
+            again = self.make(dict(key), **self.make_kwargs)
+            try:
+                _check_same(self.table, before, self._next(again, "what it fetched"))
+                with suppress(StopIteration):
+                    again.send(computed)
+            finally:
+                again.close()
+
+        return work
+
+    def _next(self, steps: Generator[Any, Any, Any], what: str) -> Any:
+        try:
+            return next(steps)
+        except StopIteration:
+            raise DataJointError(
+                f"`make` of {self.table.name} has a `yield` and so makes its keys in three parts: "
+                f"it must yield what it fetched, and then what it computed; it ended before it "
+                f"yielded {what}"
+            ) from None
+
+
+def _fetched_hash(table: Makeable, fetched: Any) -> bytes:
+    try:
+        return deep_hash(fetched)
+    except TypeError as error:
+        raise DataJointError(
+            f"What {table.name} fetches to make a key cannot be compared with what it fetches "
+            f"later, when it inserts: {error}. Fetch plain values and arrays"
+        ) from error
+
+
+def _check_same(table: Makeable, before: bytes, fetched: Any) -> None:
+    """Refuse to insert what was computed from data that are others now."""
+    if _fetched_hash(table, fetched) != before:
+        raise DataJointError(
+            f"What {table.name} fetched to make the key has changed while it was computed; nothing "
+            "was inserted. Populate again to compute it from the data as they are now"
+        )
+
+
+# -- trying again --------------------------------------------------------------------------------
+
+
+def pauses(first: float, longest: float = LONGEST_PAUSE) -> Iterator[float]:
+    """Give pauses that double, each up to a half longer or shorter by chance."""
+    while True:
+        yield first * random.uniform(0.5, 1.5)
+        first = min(2 * first, longest)
+
+
+class Patience:
+    """Waits for a database that was lost, so long in all as `populate.patience` says.
+
+    Parameters
+    ----------
+    connection : Connection
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._pauses = pauses(FIRST_PAUSE)
+        self._left = float(config["populate.patience"])
+
+    def wait(self, error: LostConnectionError) -> None:
+        """Wait until the database is there again.
+
+        Raises
+        ------
+        LostConnectionError
+            The error, when patience is exhausted.
+        """
+        while True:
+            pause = next(self._pauses)
+            self._left -= pause
+            if self._left < 0 or not config["database.reconnect"]:
+                raise error
+            logger.warning("The connection was lost; trying again in %.2g s: %s", pause, error)
+            time.sleep(pause)
+            try:
+                self._connection.revive()
+                return
+            except LostConnectionError as again:
+                error = again
+
+    def run(self, operation: Callable[[], _Result]) -> _Result:
+        """Do what may be done twice, once more after each loss of the connection."""
+        while True:
+            try:
+                return operation()
+            except LostConnectionError as error:
+                self.wait(error)
+
+
+# -- one key -------------------------------------------------------------------------------------
+
+
+class _CommitLostError(LostConnectionError):
+    """The connection was lost in the middle of a commit, which may have been done."""
+
+
+class Maker:
+    """Makes keys of a table, each in one transaction.
+
+    Parameters
+    ----------
+    table : AutoPopulate
+    make_kwargs : mapping, optional
+        More arguments for ``make``.
+    lease : Reservations, optional
+        What the keys are reserved by.
+    retries : int
+        How often a key is tried again after an error that the table lists as transient.
+    backoff : float
+        Seconds before the first of these; the pauses double.
+    """
+
+    def __init__(
+        self,
+        table: Makeable,
+        make_kwargs: Mapping[str, Any] | None = None,
+        lease: Reservations | None = None,
+        retries: int = 0,
+        backoff: float = 1.0,
+    ) -> None:
+        self.table = table
+        self.lease = lease
+        self.connection = table.connection
+        self._steps = steps_of(table, make_kwargs or {})
+        self._table_name = table.target.table_name
+        self._retries = retries
+        self._backoff = backoff
+
+    # -- keys that are to be made --------------------------------------------------------------
+
+    def claim(self, keys: Sequence[Key]) -> list[bool]:
+        """Reserve keys, and tell for each whether it is to be made here.
+
+        Others have what was not reserved; and what they have made meanwhile is released.
+        """
+        patience = Patience(self.connection)
+        ours = self._reserved(keys, patience)
+        mine = [key for key, is_ours in zip(keys, ours, strict=True) if is_ours]
+        if not mine:
+            return ours
+        made = iter(patience.run(lambda: made_among(self.table.target, mine)))
+        wanted = [is_ours and not next(made) for is_ours in ours]
+        self.release([key for key, i, j in zip(keys, ours, wanted, strict=True) if i and not j])
+        return wanted
+
+    def _reserved(self, keys: Sequence[Key], patience: Patience) -> list[bool]:
+        lease = self.lease
+        if lease is None:
+            return [True] * len(keys)
+        reserved = patience.run(lambda: lease.reserve(self._table_name, keys))
+        rest = iter([*reserved, None])
+        following = next(rest)
+        ours = []
+        for key in keys:  # in the same order
+            ours.append(key == following)
+            if ours[-1]:
+                following = next(rest)
+        return ours
+
+    def release(self, keys: Sequence[Key]) -> None:
+        """Give up reservations of keys that are not made here."""
+        lease = self.lease
+        if lease is not None and keys:
+            Patience(self.connection).run(lambda: lease.release(self._table_name, keys))
+
+    # -- one of them ---------------------------------------------------------------------------
+
+    def make(self, key: Key) -> Outcome:
+        """Make one key.
+
+        Returns
+        -------
+        Outcome
+            What an error leaves is noted in the jobs when the key was reserved.
+
+        Raises
+        ------
+        BaseException
+            What ends the program, such as KeyboardInterrupt; the transaction is rolled back.
+        """
+        start = time.perf_counter()
+        try:
+            is_made = self._make_with_retries(key)
+            return Outcome(key, "made" if is_made else "skipped", time.perf_counter() - start)
+        except Exception as error:
+            if isinstance(error, ReservationLostError) or self._was_made_by_others(key, error):
+                logger.debug("Skipping %s of %s: %s", key, self.table.name, error)
+                self.release([key])
+                return Outcome(key, "skipped", time.perf_counter() - start)
+            self._note(key, error)
+            return Outcome(key, "failed", time.perf_counter() - start, error)
+        except BaseException as error:
+            with suppress(DataJointError):
+                if isinstance(error, Terminated):
+                    self.release([key])
+                else:
+                    self._note(key, error)
+            raise
+
+    def _note(self, key: Key, error: BaseException) -> None:
+        """Note an error in the jobs, if the key is reserved."""
+        lease = self.lease
+        if lease is not None:
+            text = error_text(error)
+            stack = "".join(traceback.format_exception(error))
+            Patience(self.connection).run(lambda: lease.fail(self._table_name, key, text, stack))
+
+    def _was_made_by_others(self, key: Key, error: Exception) -> bool:
+        return isinstance(error, DuplicateError) and self._is_made(key)
+
+    def _is_made(self, key: Key) -> bool:
+        patience = Patience(self.connection)
+        return patience.run(lambda: made_among(self.table.target, [key])[0])
+
+    def _make_with_retries(self, key: Key) -> bool:
+        """Make a key, again after transient errors."""
+        for attempt, pause in enumerate(pauses(self._backoff, float("inf")), start=1):
+            try:
+                return self._make_with_repeats(key)
+            except Exception as error:
+                if attempt > self._retries or not _is_among(error, self.table.transient_errors):
+                    raise
+                logger.warning(
+                    "Making %s of %s failed; attempt %d of %d follows in %.2g s: %s",
+                    *(key, self.table.name, attempt + 1, self._retries + 1, pause),
+                    error_text(error),
+                )
+                time.sleep(pause)
+                if not self._holds(key):
+                    return False
+        raise AssertionError("pauses do not end")
+
+    def _make_with_repeats(self, key: Key) -> bool:
+        """Make a key, again after conflicts with others and after losses of the connection."""
+        patience = Patience(self.connection)
+        waiting = pauses(FIRST_PAUSE)
+        conflicts = 0
+        while True:
+            try:
+                self._attempt(key, optimistic=conflicts < OPTIMISTIC)
+                return True
+            except ConflictError as error:
+                conflicts += 1
+                if conflicts > CONFLICTS:
+                    raise
+                logger.info("Making %s of %s again: %s", key, self.table.name, error)
+                time.sleep(next(waiting))
+            except LostConnectionError as error:
+                patience.wait(error)
+                if isinstance(error, _CommitLostError) and self._is_made(key):
+                    return True
+            if not self._holds(key):
+                return False
+
+    def _holds(self, key: Key) -> bool:
+        """Tell whether the key is still to be made here."""
+        lease = self.lease
+        if lease is None:
+            return True
+        return Patience(self.connection).run(lambda: lease.holds(self._table_name, key))
+
+    def _attempt(self, key: Key, *, optimistic: bool) -> None:
+        """Make a key in one transaction, which is undone after an error."""
+        table, connection = self.table, self.connection
+        work = self._steps(key)
+        connection.start_transaction()  # TODO optimistic
+        table._allow_insert = True
+        try:
+            work()
+            if not connection.in_transaction:
+                raise DataJointError(
+                    f"`make` of {table.name} ended the transaction that it is called in; what it "
+                    "inserts is committed when it returns"
+                )
+            if self.lease is not None:
+                self.lease.verify(self._table_name, key)
+            self._commit()
+        except BaseException:
+            if connection.in_transaction:
+                connection.cancel_transaction()
+            raise
+        finally:
+            table._allow_insert = type(table)._allow_insert
+
+    def _commit(self) -> None:
+        try:
+            self.connection.commit_transaction()
+        except LostConnectionError as error:
+            raise _CommitLostError(*error.args) from error
+
+
+def _is_among(error: BaseException | None, kinds: tuple[type[BaseException], ...]) -> bool:
+    """Tell whether an error, or one that it comes from, is of some kinds."""
+    while error is not None:
+        if isinstance(error, kinds):
+            return True
+        error = error.__cause__
+    return False
+
+
+def error_text(error: BaseException) -> str:
+    """Write an error on one line, as jobs and results have it."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,354 @@
+"""Populating a table: finding the keys to make, making them, and gathering what comes of it.
+
+Manual 9.1.2 and 9.1.3.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol
+
+from . import leases
+from .errors import DataJointError, LostConnectionError
+from .expression import QueryExpression
+from .hash import deep_hash
+from .key_source import ORDERS, Key, Populated, arranged, not_made, restricted_keys, stream_keys
+from .logging import logger
+from .making import Makeable, Maker, Outcome, Patience, Terminated, error_text
+
+#: Seconds that a batch of keys should take, and how many keys it has at the most.
+BATCH_SECONDS, BATCH_KEYS = 0.5, 100
+
+
+class Table(Makeable, Populated, Protocol):
+    """What is needed of a table to populate it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a table is populated: the arguments of :meth:`AutoPopulate.populate`."""
+
+    suppress_errors: bool = False
+    return_exception_objects: bool = False
+    reserve_jobs: bool = False
+    order: str = "original"
+    limit: int | None = None
+    max_calls: int | None = None
+    display_progress: bool = False
+    make_kwargs: Mapping[str, Any] | None = None
+    retries: int = 0
+    backoff: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise DataJointError(f"`order` is one of {', '.join(ORDERS)}, not {self.order!r}")
+        for name in ("limit", "max_calls", "retries"):
+            value = getattr(self, name)
+            if value is None and name != "retries":
+                continue
+            if isinstance(value, bool) or not hasattr(type(value), "__index__"):
+                raise TypeError(f"populate: {name} must be an integer, not {value!r}")
+            if value < 0:
+                raise DataJointError(f"populate: {name} cannot be negative ({value})")
+        if not self.backoff >= 0:
+            raise DataJointError(f"populate: backoff cannot be negative ({self.backoff})")
+        if self.make_kwargs is not None and not isinstance(self.make_kwargs, Mapping):
+            raise TypeError(
+                "populate: make_kwargs must be a dict of arguments for `make`, not "
+                f"{self.make_kwargs!r}"
+            )
+
+
+# -- the keys ------------------------------------------------------------------------------------
+
+
+class Taken(Protocol):
+    """Tells which keys have an entry in the jobs."""
+
+    def __contains__(self, key: object, /) -> bool: ...
+
+
+#: No key is taken.
+NOTHING: Taken = frozenset[Key]()
+
+
+class Keys:
+    """The keys that a table is to be populated with.
+
+    Parameters
+    ----------
+    table : AutoPopulate
+    restrictions : iterable
+        Conditions that the keys must meet.
+    given : iterable of dict, optional
+        The keys, instead of those of the key source.
+    options : Options
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        restrictions: Iterable[Any],
+        given: Iterable[Mapping[str, Any]] | None,
+        options: Options,
+    ) -> None:
+        self._connection = table.connection
+        self._options = options
+        self._left = options.limit
+        self._given = None if given is None else [_as_key(key) for key in given]
+        self._pending: QueryExpression | None = None
+        if given is None:
+            self._pending = not_made(restricted_keys(table, restrictions), table.target)
+        #: Those that have been handed out.
+        self._seen: set[tuple[Any, ...]] = set()
+
+    def count(self) -> int:
+        """Count the keys, those that have an entry in the jobs among them."""
+        count = len(self._given or ()) if self._pending is None else len(self._pending)
+        limits = (self._options.limit, self._options.max_calls)
+        return min(count, *(limit for limit in limits if limit is not None), count)
+
+    def one_pass(self, taken: Taken = NOTHING) -> Iterator[Key]:
+        """Hand out the keys that were not handed out before, but for those that are taken."""
+        descending = self._options.order == "reverse" and self._left is None
+        if self._pending is None:
+            keys: Iterable[Key] = reversed(self._given or []) if descending else self._given or []
+        else:
+            keys = self._read(self._pending, descending)
+        order = "original" if descending else self._options.order
+        for key in arranged(self._free(keys, taken), order, self._left):
+            if self._left is not None:
+                self._left -= 1
+            yield dict(key)
+
+    def hand_back(self, key: Key) -> None:
+        """Let a key be handed out again in the next pass: it was not made here."""
+        self._seen.discard(_identity(key))
+
+    def _free(self, keys: Iterable[Key], taken: Taken) -> Iterator[Key]:
+        for key in keys:
+            identity = _identity(key)
+            if identity in self._seen or (taken is not NOTHING and key in taken):
+                continue
+            self._seen.add(identity)
+            yield key
+
+    def _read(self, pending: QueryExpression, descending: bool) -> Iterator[Key]:
+        """Read keys, from the beginning after the connection was lost."""
+        patience = Patience(self._connection)
+        while True:
+            try:
+                yield from stream_keys(pending, descending)
+                return
+            except LostConnectionError as error:
+                patience.wait(error)
+
+
+def _as_key(given: Any) -> Key:
+    if isinstance(given, Mapping):
+        return dict(given)
+    names = getattr(getattr(given, "dtype", None), "names", None)
+    if names:
+        return dict(zip(names, given.tolist(), strict=True))
+    raise DataJointError(f"populate: each of `keys` is a dict, not {given!r}")
+
+
+def _identity(key: Key) -> tuple[Any, ...]:
+    """Make of a key what tells it apart and can be in a set."""
+    values = tuple(key.values())
+    try:
+        hash(values)
+    except TypeError:  # of a value that an adapter made
+        return (deep_hash(values),)
+    return values
+
+
+# -- making them ---------------------------------------------------------------------------------
+
+
+def make_keys(
+    maker: Maker,
+    keys: Iterable[Key],
+    max_calls: int | None = None,
+    begin: Callable[[Key], object] = lambda key: None,
+) -> Generator[Outcome, None, None]:
+    """Claim keys in batches, and make them one by one.
+
+    Parameters
+    ----------
+    maker : Maker
+    keys : iterable of dict
+    max_calls : int, optional
+        So many are made, or tried, at the most.
+    begin : callable
+        Is called with each key before it is made.
+
+    Yields
+    ------
+    Outcome
+        One for each key.
+    """
+    rest = iter(keys)
+    pace = _Pace()
+    left = sys.maxsize if max_calls is None else max_calls
+    while left > 0 and (batch := list(islice(rest, min(pace.size, left)))):
+        for outcome in _make_batch(maker, batch, begin):
+            if outcome.status != "skipped":
+                left -= 1
+                pace.learn(outcome.seconds)
+            yield outcome
+
+
+def _make_batch(maker: Maker, keys: list[Key], begin: Callable[[Key], object]) -> Iterator[Outcome]:
+    """Make the keys of a batch that can be had; what is claimed and not made is released."""
+    claimed = []
+    for key, is_ours in zip(keys, maker.claim(keys), strict=True):
+        if is_ours:
+            claimed.append(key)
+        else:
+            yield Outcome(key, "skipped")
+    claimed.reverse()
+    try:
+        while claimed:
+            key = claimed.pop()
+            begin(key)
+            yield maker.make(key)
+    finally:
+        maker.release(claimed)
+
+
+class _Pace:
+    """How many keys are claimed at once: so many as take about half a second."""
+
+    def __init__(self) -> None:
+        self.size = 1
+        self._seconds: float | None = None
+
+    def learn(self, seconds: float) -> None:
+        """Note how long a key took."""
+        known = self._seconds
+        self._seconds = seconds if known is None else 0.7 * known + 0.3 * seconds
+        fitting = int(BATCH_SECONDS / max(self._seconds, 1e-6))
+        self.size = max(1, min(fitting, 2 * self.size, BATCH_KEYS))
+
+
+# -- gathering what comes of them ----------------------------------------------------------------
+
+
+class Results:
+    """What has come of the keys so far, and the progress bar that shows it.
+
+    Parameters
+    ----------
+    name : str
+        What the bar is called.
+    options : Options
+    total : int or None
+        How many keys there are; without it, there is no bar.
+    """
+
+    def __init__(self, name: str, options: Options, total: int | None) -> None:
+        self._options = options
+        self._successes = 0
+        self._errors: list[tuple[Key, Any]] = []
+        self._bar: Any = None
+        if total:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=total, desc=name, unit="key", file=sys.stderr)
+
+    def begin(self, key: Key) -> None:
+        """Show a key as the one in hand."""
+        if self._bar is not None:
+            in_hand = ", ".join(f"{name}={value}" for name, value in key.items())[:40]
+            self._show(in_hand)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count what came of a key.
+
+        Raises
+        ------
+        BaseException
+            The error of the key, if errors are not suppressed.
+        """
+        if outcome.error is not None:
+            if not self._options.suppress_errors:
+                raise outcome.error
+            text = error_text(outcome.error)
+            logger.error("Making %s failed: %s", outcome.key, text)
+            as_object = self._options.return_exception_objects
+            self._errors.append((outcome.key, outcome.error if as_object else text))
+        self._successes += outcome.status == "made"
+        if self._bar is not None:
+            self._bar.update()
+
+    def _show(self, in_hand: str) -> None:
+        errors = f"errors={len(self._errors)}" if self._errors else ""
+        self._bar.set_postfix_str(", ".join(filter(None, (errors, in_hand))), refresh=False)
+
+    def close(self) -> None:
+        """Leave the bar as it is, without a key in hand."""
+        if self._bar is not None:
+            self._show("")
+            self._bar.close()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what populate returns."""
+        return {"success_count": self._successes, "error_list": self._errors}
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """End by an exception when the process is asked to end (SIGTERM), so that it ends cleanly.
+
+    Where the program handles the signal itself, and outside of the main thread, nothing is done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_DFL:
+        yield
+        return
+
+    def terminate(number: int, frame: object) -> None:
+        raise Terminated("SIGTERM received")
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def populate(table: Table, keys: Keys, options: Options) -> dict[str, Any]:
+    """Make the keys here, one after another."""
+    name = table.target.table_name
+    with ExitStack() as stack:
+        stack.enter_context(terminable())
+        lease = None
+        if options.reserve_jobs:
+            schema = table.target.name.schema
+            lease = stack.enter_context(leases.lease(table.connection, schema))
+            lease.sweep(name)
+        maker = Maker(table, options.make_kwargs, lease, options.retries, options.backoff)
+        total = keys.count() if options.display_progress else None
+        results = stack.enter_context(closing(Results(type(table).__name__, options, total)))
+        left = options.max_calls
+        while True:
+            taken: Taken = NOTHING if lease is None else lease.taken(name)
+            with closing(make_keys(maker, keys.one_pass(taken), left, results.begin)) as outcomes:
+                for outcome in outcomes:
+                    if outcome.status == "skipped":
+                        keys.hand_back(outcome.key)
+                    elif left is not None:
+                        left -= 1
+                    results.add(outcome)
+            if lease is None or not lease.sweep(name):
+                return results.as_dict()
