@@ -10,6 +10,8 @@
 #   make benchmark-blobs  set up, and time packing and unpacking beside DataJoint 0.14
 #   make fuzz     set up, and unpack hostile blobs; EXAMPLES=1000000
 #   make benchmark-stores  set up, with DataJoint 0.14 beside it, and time objects in stores
+#   make benchmark-populate  set up, with DataJoint 0.14 and 2.3 beside it, and time populate
+#   make faults   set up, and let workers, servers, network and disk fail while tables are populated
 #   make lint     set up, and check style and types
 #   make docs     set up, and build the documentation into site/
 #   make clean    remove all that was made
@@ -25,7 +27,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test interop soak soak-queries soak-stores fuzz
-.PHONY: benchmark benchmark-blobs benchmark-stores lint docs clean
+.PHONY: benchmark benchmark-blobs benchmark-stores benchmark-populate faults lint docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -68,6 +70,13 @@ fuzz: $(VENV)/.test
 benchmark-stores: $(VENV)/.test $(VENV)/.incumbent
 	$(BIN)/python benchmarks/stores.py
 
+benchmark-populate: $(VENV)/.test $(VENV)/.incumbent $(VENV)/.incumbent2
+	$(BIN)/python benchmarks/populate.py
+
+# The table of faults and databases.
+faults: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python -m faults.table $(ARGS)
+
 lint: $(VENV)/.dev
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
@@ -97,9 +106,12 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.dev: pyproject.toml | $(VENV)/.created
 	@$(PIP) --editable '.[$(EXTRAS)]'
 	@touch $@
 
-# Another program that works on the same databases, in an environment of its own.
-$(VENV)/.incumbent: | $(VENV)/.created
-	@echo "Installing DataJoint 0.14.10 into $(VENV)/incumbent …"
-	@$(PYTHON) -m venv $(VENV)/incumbent
-	@$(VENV)/incumbent/bin/python -m pip install --quiet --disable-pip-version-check datajoint==0.14.10
+# Other programs that work on the same databases, in environments of their own.
+$(VENV)/.incumbent: OTHER = 0.14.10
+$(VENV)/.incumbent2: OTHER = 2.3.5
+
+$(VENV)/.incumbent $(VENV)/.incumbent2: $(VENV)/.%: | $(VENV)/.created
+	@echo "Installing DataJoint $(OTHER) into $(VENV)/$* …"
+	@$(PYTHON) -m venv $(VENV)/$*
+	@$(VENV)/$*/bin/python -m pip install --quiet --disable-pip-version-check datajoint==$(OTHER)
 	@touch $@

@@ -14,7 +14,6 @@ import ast
 import random
 import re
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,10 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from common import SERVERS, account, shown, started
 
 import datajoint as dj
-from servers import MariaDBServer, PostgreSQLServer
 
 ROWS, MANY = 100_000, 1_000_000
 RUNS = 5
@@ -94,7 +92,7 @@ def restriction(name: str, tables: dict[str, type[dj.Table]]) -> None:
                 seconds.append(time.perf_counter() - start)
             print(
                 f"{name:10}  {kind:9}  {number:>7,} keys  {len(statements) // RUNS} statement  "
-                f"{statistics.median(seconds):6.3f} s ({min(seconds):.3f} to {max(seconds):.3f})",
+                f"{shown(seconds, 3, 's')}",
                 flush=True,
             )
         connection.rows = rows
@@ -142,17 +140,10 @@ def main() -> None:
     """Measure every database that can be had here."""
     with tempfile.TemporaryDirectory() as folder:
         measure("sqlite", {"backend": "sqlite", "path": str(Path(folder) / "benchmark.db")})
-    for name, server in (("mysql", MariaDBServer()), ("postgresql", PostgreSQLServer())):
-        reason = server.unavailable()
-        if reason is not None:
-            print(f"{name:10}  skipped: {reason}")
-            continue
-        server.start()
-        try:
-            account = {part: getattr(server, part) for part in ("host", "port", "user", "password")}
-            measure(name, {"backend": name, **account})
-        finally:
-            server.stop()
+    for name, kind in SERVERS.items():
+        with started(kind()) as server:
+            if server is not None:
+                measure(name, {"backend": name, **account(server)})
 
 
 if __name__ == "__main__":

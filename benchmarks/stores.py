@@ -23,11 +23,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from common import databases, shown, started  # first: it makes the tests importable
 
 import datajoint as dj
 from interop.sides import Here, Incumbent, Side
-from servers import MariaDBServer, PostgreSQLServer, S3Server
+from servers import S3Server
 
 OBJECTS, SIZE = 800, 10_240
 RUNS = 5
@@ -88,8 +88,7 @@ def measure(sides: dict[str, Side], stores: dict[str, dict[str, Any]]) -> None:
                         taken[store, action, name].append(seconds)
     for (store, action, name), all_seconds in sorted(taken.items()):
         median = statistics.median(all_seconds)
-        line = f"{store:11}  {action:6}  {name:10}  {median:7.3f} s "
-        line += f"({min(all_seconds):.3f} to {max(all_seconds):.3f})"
+        line = f"{store:11}  {action:6}  {name:10}  {shown(all_seconds, 3, 's')}"
         theirs = taken.get((store, action, INCUMBENT))
         if theirs and name != INCUMBENT:
             line += f"  {statistics.median(theirs) / median:.1f} times as fast as 0.14"
@@ -130,31 +129,10 @@ def distant(server: S3Server) -> Iterator[str]:
             process.terminate()
 
 
-@contextlib.contextmanager
-def started(server: Any) -> Iterator[Any]:
-    """Run a server; gives None where it is not installed."""
-    reason = server.unavailable()
-    if reason is not None:
-        print(f"{server.name} is left out: {reason}")
-        yield None
-        return
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
 def open_sides(folder: Path, stack: contextlib.ExitStack) -> dict[str, Side]:
     """Connect all clients with all databases."""
     sides: dict[str, Side] = {}
-    options: dict[str, dict[str, Any]] = {
-        "sqlite": {"backend": "sqlite", "path": str(folder / "benchmark.db")}
-    }
-    for name, server in (("mysql", MariaDBServer()), ("postgresql", PostgreSQLServer())):
-        if stack.enter_context(started(server)) is not None:
-            parts = ("host", "port", "user", "password")
-            options[name] = {"backend": name, **{part: getattr(server, part) for part in parts}}
+    options = databases(folder, stack)
     for name, given in options.items():
         connection = dj.Connection(**given)
         stack.callback(connection.close)

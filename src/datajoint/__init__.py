@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .schemas import VirtualModule as VirtualModule
     from .schemas import create_virtual_module as create_virtual_module
     from .schemas import list_schemas as list_schemas
+    from .schemas import progress as progress
     from .settings import Config as Config
     from .settings import config as config
     from .table import FreeTable as FreeTable
@@ -86,6 +87,7 @@ _EXPORTS = {
     "key_hash": ("hash", "key_hash"),
     "list_schemas": ("schemas", "list_schemas"),
     "logger": ("logging", "logger"),
+    "progress": ("schemas", "progress"),
     # other names, which existing pipelines use
     "Di": ("diagram", "Diagram"),
     "ERD": ("diagram", "Diagram"),

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from .condition import AndList
 from .declare import TableSpec, with_provenance
 from .errors import DataJointError
 from .expression import QueryExpression
-from .key_source import default_key_source, not_made, restricted_keys
+from .key_source import default_key_source, restricted_keys
 from .making import left_to_users
 from .populating import Keys, Options, populate
+from .progressing import remaining
+from .provenance import code_of, made, stale
 from .settings import config
 from .table import Table
 
@@ -29,9 +32,9 @@ class AutoPopulate(Table):
 
     provenance: ClassVar[bool | None] = None
 
-    def _keeps_provenance(self) -> bool:
-        on = type(self).provenance
-        return bool(config["populate.provenance"] if on is None else on)
+    @classmethod
+    def _keeps_provenance(cls) -> bool:
+        return bool(config["populate.provenance"] if cls.provenance is None else cls.provenance)
 
     def _with_hidden(self, spec: TableSpec) -> TableSpec:
         return with_provenance(spec) if self._keeps_provenance() else spec
@@ -140,6 +143,7 @@ class AutoPopulate(Table):
         make_kwargs: Mapping[str, Any] | None = None,
         retries: int = 0,
         backoff: float = 1.0,
+        refresh: str | None = None,
     ) -> dict[str, Any]:
         """Call ``make`` for every key of the key source for which the table has no entities.
 
@@ -174,6 +178,9 @@ class AutoPopulate(Table):
         backoff : float
             Seconds before the first of these; each pause is twice as long as the one before,
             more or less by chance.
+        refresh : {None, "stale"}
+            ``"stale"``: make the keys that :meth:`stale` lists again, before those that are
+            missing. Each is deleted, with what depends on it, and made in one transaction.
 
         Returns
         -------
@@ -207,8 +214,62 @@ class AutoPopulate(Table):
             make_kwargs=make_kwargs,
             retries=retries,
             backoff=backoff,
+            refresh=refresh,
         )
         return populate(self, Keys(self, restrictions, keys, options), options)
+
+    # -- provenance -----------------------------------------------------------------------------
+
+    def made(self, *restrictions: Any) -> QueryExpression:
+        """Show how the entities were made, as a query.
+
+        Parameters
+        ----------
+        *restrictions
+            Conditions that the entities must meet.
+
+        Returns
+        -------
+        QueryExpression
+            The primary key with ``made_at``, ``made_seconds``, ``made_host``, ``made_user``,
+            ``made_version``, ``made_commit`` and ``made_code``, which are null for entities whose
+            provenance was not kept.
+
+        Raises
+        ------
+        DataJointError
+            When the table has no provenance; says how to switch it on.
+        """
+        return made(self.target & AndList(restrictions))
+
+    def stale(self, *restrictions: Any) -> list[tuple[dict[str, Any], str]]:
+        """List the keys that would be made otherwise now, because code or data have changed.
+
+        What ``make`` has read from the database is read again, each query once; entities whose
+        provenance was not kept are not listed.
+
+        Parameters
+        ----------
+        *restrictions
+            Conditions that the entities must meet.
+
+        Returns
+        -------
+        list of (dict, str)
+            The key and the reason, such as ``make`` or the tables that have changed.
+
+        Raises
+        ------
+        DataJointError
+            When the table has no provenance; says how to switch it on.
+        """
+        source = self.key_source
+        if isinstance(source, type):
+            source = source()
+        entities = self.target & AndList(restrictions)
+        return stale(entities, source.primary_key, code_of(type(self)))
+
+    # -- progress -------------------------------------------------------------------------------
 
     def progress(self, *restrictions: Any, display: bool = True) -> tuple[int, int]:
         """Count the keys that remain to be made.
@@ -228,15 +289,11 @@ class AutoPopulate(Table):
         -----
         Manual 9.1.4.
         """
-        todo = self._jobs_to_do(restrictions)
-        total = len(todo)
-        remaining = len(not_made(todo, self.target))
+        left, total = remaining(self, restrictions)
         if display:
-            share = 100 * (total - remaining) / total if total else 100.0
-            print(
-                f"{type(self).__name__:<20} completed {total - remaining} of {total} ({share:.1f}%)"
-            )
-        return remaining, total
+            share = 100 * (total - left) / total if total else 100.0
+            print(f"{type(self).__name__:<20} completed {total - left} of {total} ({share:.1f}%)")
+        return left, total
 
 
 def _undefined(table: Table, method: str) -> NotImplementedError:

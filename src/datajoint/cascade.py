@@ -96,6 +96,7 @@ def plan_delete(
     *,
     force_parts: bool = False,
     force_masters: bool = False,
+    reload: bool = True,
 ) -> list[Deletion]:
     """Plan the delete of some rows of a table and of all that depend on them.
 
@@ -111,6 +112,8 @@ def plan_delete(
         Whether parts are deleted without their masters.
     force_masters : bool
         Whether the masters of deleted parts are deleted too, with all their parts.
+    reload : bool
+        Whether to look for tables that were declared meanwhile.
 
     Returns
     -------
@@ -122,7 +125,7 @@ def plan_delete(
     DataJointError
         When parts would be deleted without their masters; names the part and the masters.
     """
-    graph = connection.dependencies.load()
+    graph = connection.dependencies.load(force=reload)
     taken: dict[str, set[tuple[Any, ...]]] = {}
     while True:
         plan = _spread(connection, graph, table, condition, taken)

@@ -163,6 +163,8 @@ class Connection(Session):
         defines = _DEFINES.match(query)
         if defines or _EMPTIES.match(query):
             self._beside.set_aside()
+        if not is_query(query):
+            self._note_change(query)
         run = self._read_written if is_query(query) else self._backend.execute_written
         cursor = self._run(lambda: run(query, args), reconnect, changes=not is_query(query))
         self._is_configured |= bool(_CONFIGURES.match(query))
@@ -245,6 +247,13 @@ class Connection(Session):
         finally:
             stream.close()
 
+    def set_streams_aside(self) -> None:
+        """Read the rest of all results that are iterated over into temporary files.
+
+        Nothing is kept from forgetting the states that they were begun in, then.
+        """
+        self._beside.set_aside()
+
     def _can_read_beside(self) -> bool:
         """Tell whether another session would give the same rows as this one."""
         with self._lock:
@@ -267,6 +276,7 @@ class Connection(Session):
         self.check_changeable("change entities")
         text, values = statement.compile(self.dialect.placeholder)
         logger.debug("%s", text)
+        self._note_change(text)
         execute = partial(self._backend.execute, text, values)
         return self._run(lambda: execute().rowcount, repeat=repeat, changes=True)
 
@@ -274,6 +284,7 @@ class Connection(Session):
         """Insert rows of values."""
         self.check_changeable("insert entities")
         logger.debug("%s", statement.text)
+        self._note_change(statement.text)
         self._run(partial(self._backend.insert, statement, rows), repeat=False, changes=True)
 
     # -- query cache --------------------------------------------------------------------------
@@ -367,14 +378,14 @@ class Connection(Session):
         Returns
         -------
         list of str
-            Such as ``"`schema`.`table`"``.
+            Such as ``"`schema`.`table`"``, in their order in the statement.
         """
         specs = (spec for tables in self._catalog.values() for spec in tables.values())
-        return [
-            spec.name.full
+        places = {
+            spec.name.full: text.find(self.dialect.table(spec.name.schema, spec.name.table))
             for spec in specs
-            if self.dialect.table(spec.name.schema, spec.name.table) in text
-        ]
+        }
+        return sorted((name for name in places if places[name] >= 0), key=places.__getitem__)
 
     def list_schemas(self) -> list[str]:
         """Name the schemas that the user can see."""

@@ -9,6 +9,7 @@ import itertools
 import random
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import nullcontext
 from functools import partial
@@ -25,8 +26,10 @@ from .lineage import holders
 from .logging import logger
 from .placing import Placer
 from .refusals import Checker, explain
+from .sql.select import Writer
 from .sql.statements import insert_rows, insert_select
 from .storage.outgoing import Outgoing
+from .streaming import Pace
 from .types import External
 from .utils import batches
 
@@ -234,6 +237,8 @@ def insert_query(
     statement = insert_select(
         dialect, table, types, key, rest, mode, query.relation, query.heading.types
     )
+    if connection.is_recorded:  # what only the database reads counts as well
+        deque(connection.stream(Writer(dialect).select(query.relation, names), Pace(None)), 0)
     try:
         with connection.requiring(_PRIVILEGES[mode], "insert into", spec.name):
             connection.execute(statement)

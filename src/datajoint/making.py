@@ -25,7 +25,9 @@ from .errors import (
 )
 from .hash import deep_hash
 from .key_source import Key, made_among
+from .leases import Lease
 from .logging import logger
+from .provenance import code_of, keeper, remove_stale, stale
 from .settings import config
 from .table import Table
 
@@ -50,20 +52,6 @@ def left_to_users(function: _Function) -> _Function:
     return function
 
 
-class Reservations(Protocol):
-    """What is needed of the lease that keys are reserved by."""
-
-    def reserve(self, table_name: str, keys: Sequence[Mapping[str, Any]]) -> list[Key]: ...
-
-    def verify(self, table_name: str, key: Mapping[str, Any]) -> None: ...
-
-    def holds(self, table_name: str, key: Mapping[str, Any]) -> bool: ...
-
-    def release(self, table_name: str, keys: Sequence[Mapping[str, Any]]) -> None: ...
-
-    def fail(self, table_name: str, key: Mapping[str, Any], message: str, stack: str) -> bool: ...
-
-
 class Makeable(Protocol):
     """What is needed of a table to make its keys."""
 
@@ -78,6 +66,8 @@ class Makeable(Protocol):
 
     @property
     def target(self) -> Table: ...
+
+    def _keeps_provenance(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -306,21 +296,24 @@ class Maker:
     table : AutoPopulate
     make_kwargs : mapping, optional
         More arguments for ``make``.
-    lease : Reservations, optional
+    lease : Lease, optional
         What the keys are reserved by.
     retries : int
         How often a key is tried again after an error that the table lists as transient.
     backoff : float
         Seconds before the first of these; the pauses double.
+    refresh : bool
+        Whether to make keys that are stale again.
     """
 
     def __init__(
         self,
         table: Makeable,
         make_kwargs: Mapping[str, Any] | None = None,
-        lease: Reservations | None = None,
+        lease: Lease | None = None,
         retries: int = 0,
         backoff: float = 1.0,
+        refresh: bool = False,
     ) -> None:
         self.table = table
         self.lease = lease
@@ -329,6 +322,8 @@ class Maker:
         self._table_name = table.target.table_name
         self._retries = retries
         self._backoff = backoff
+        self._refresh = refresh
+        self._keeper = keeper(table.target, type(table)) if table._keeps_provenance() else None
 
     # -- keys that are to be made --------------------------------------------------------------
 
@@ -342,7 +337,7 @@ class Maker:
         mine = [key for key, is_ours in zip(keys, ours, strict=True) if is_ours]
         if not mine:
             return ours
-        made = iter(patience.run(lambda: made_among(self.table.target, mine)))
+        made = iter(patience.run(lambda: self._made_among(mine)))
         wanted = [is_ours and not next(made) for is_ours in ours]
         self.release([key for key, i, j in zip(keys, ours, wanted, strict=True) if i and not j])
         return wanted
@@ -384,8 +379,10 @@ class Maker:
         """
         start = time.perf_counter()
         try:
-            is_made = self._make_with_retries(key)
-            return Outcome(key, "made" if is_made else "skipped", time.perf_counter() - start)
+            if self._make_with_retries(key):
+                return Outcome(key, "made", time.perf_counter() - start)
+            self.release([key])
+            return Outcome(key, "skipped", time.perf_counter() - start)
         except Exception as error:
             if isinstance(error, ReservationLostError) or self._was_made_by_others(key, error):
                 logger.debug("Skipping %s of %s: %s", key, self.table.name, error)
@@ -414,7 +411,16 @@ class Maker:
 
     def _is_made(self, key: Key) -> bool:
         patience = Patience(self.connection)
-        return patience.run(lambda: made_among(self.table.target, [key])[0])
+        return patience.run(lambda: self._made_among([key])[0])
+
+    def _made_among(self, keys: Sequence[Key]) -> list[bool]:
+        """Tell for each of some keys whether there is nothing to do, because the table has it."""
+        target = self.table.target
+        made = made_among(target, keys)
+        if self._refresh:
+            code = code_of(type(self.table))
+            made = [m and not stale(target & k, (), code) for m, k in zip(made, keys, strict=True)]
+        return made
 
     def _make_with_retries(self, key: Key) -> bool:
         """Make a key, again after transient errors."""
@@ -441,8 +447,7 @@ class Maker:
         conflicts = 0
         while True:
             try:
-                self._attempt(key, optimistic=conflicts < OPTIMISTIC)
-                return True
+                return self._attempt(key, optimistic=conflicts < OPTIMISTIC)
             except ConflictError as error:
                 conflicts += 1
                 if conflicts > CONFLICTS:
@@ -453,7 +458,7 @@ class Maker:
                 patience.wait(error)
                 if isinstance(error, _CommitLostError) and self._is_made(key):
                     return True
-            if not self._holds(key):
+            if not self._holds(key) or self._is_made(key):
                 return False
 
     def _holds(self, key: Key) -> bool:
@@ -463,14 +468,18 @@ class Maker:
             return True
         return Patience(self.connection).run(lambda: lease.holds(self._table_name, key))
 
-    def _attempt(self, key: Key, *, optimistic: bool) -> None:
-        """Make a key in one transaction, which is undone after an error."""
+    def _attempt(self, key: Key, *, optimistic: bool) -> bool:
+        """Make a key in one transaction, which is undone after an error; False if others have."""
         table, connection = self.table, self.connection
+        start = time.perf_counter()
         work = self._steps(key)
-        connection.start_transaction()  # TODO optimistic
+        connection.start_transaction(optimistic=optimistic)
         table._allow_insert = True
         try:
-            work()
+            if self._refresh and not remove_stale(table.target, key, code_of(type(table))):
+                connection.cancel_transaction()
+                return False
+            self._work(key, work, start)
             if not connection.in_transaction:
                 raise DataJointError(
                     f"`make` of {table.name} ended the transaction that it is called in; what it "
@@ -479,12 +488,23 @@ class Maker:
             if self.lease is not None:
                 self.lease.verify(self._table_name, key)
             self._commit()
+            return True
         except BaseException:
             if connection.in_transaction:
                 connection.cancel_transaction()
             raise
         finally:
             table._allow_insert = type(table)._allow_insert
+
+    def _work(self, key: Key, work: Callable[[], object], start: float) -> None:
+        """Do what is done in the transaction, and keep how it was done."""
+        if self._keeper is None:
+            work()
+            return
+        with self._keeper.recording() as reads:
+            work()
+        if self.connection.in_transaction:
+            self._keeper.keep(key, reads, time.perf_counter() - start)
 
     def _commit(self) -> None:
         try:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol
 
 from . import leases
@@ -21,9 +22,12 @@ from .hash import deep_hash
 from .key_source import ORDERS, Key, Populated, arranged, not_made, restricted_keys, stream_keys
 from .logging import logger
 from .making import Makeable, Maker, Outcome, Patience, Terminated, error_text
+from .provenance import code_of, stale
 
 #: Seconds that a batch of keys should take, and how many keys it has at the most.
 BATCH_SECONDS, BATCH_KEYS = 0.5, 100
+#: Seconds after which the keys that are left are kept in a temporary file.
+ASIDE_SECONDS = 5.0
 
 
 class Table(Makeable, Populated, Protocol):
@@ -44,10 +48,13 @@ class Options:
     make_kwargs: Mapping[str, Any] | None = None
     retries: int = 0
     backoff: float = 1.0
+    refresh: str | None = None
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
             raise DataJointError(f"`order` is one of {', '.join(ORDERS)}, not {self.order!r}")
+        if self.refresh not in (None, "stale"):
+            raise DataJointError(f"`refresh` is 'stale' or None, not {self.refresh!r}")
         for name in ("limit", "max_calls", "retries"):
             value = getattr(self, name)
             if value is None and name != "retries":
@@ -63,6 +70,11 @@ class Options:
                 "populate: make_kwargs must be a dict of arguments for `make`, not "
                 f"{self.make_kwargs!r}"
             )
+
+    def maker(self, table: Table, lease: leases.Lease | None) -> Maker:
+        """Make what makes the keys of a table."""
+        refresh = self.refresh is not None
+        return Maker(table, self.make_kwargs, lease, self.retries, self.backoff, refresh)
 
 
 # -- the keys ------------------------------------------------------------------------------------
@@ -103,14 +115,20 @@ class Keys:
         self._left = options.limit
         self._given = None if given is None else [_as_key(key) for key in given]
         self._pending: QueryExpression | None = None
+        #: Those that come before those which are pending.
+        self._stale: list[Key] = []
         if given is None:
-            self._pending = not_made(restricted_keys(table, restrictions), table.target)
+            todo = restricted_keys(table, restrictions)
+            self._pending = not_made(todo, table.target)
+            if options.refresh:
+                self._stale = Patience(table.connection).run(lambda: _stale(table, todo))
         #: Those that have been handed out.
         self._seen: set[tuple[Any, ...]] = set()
 
     def count(self) -> int:
         """Count the keys, those that have an entry in the jobs among them."""
         count = len(self._given or ()) if self._pending is None else len(self._pending)
+        count += len(self._stale)
         limits = (self._options.limit, self._options.max_calls)
         return min(count, *(limit for limit in limits if limit is not None), count)
 
@@ -120,7 +138,8 @@ class Keys:
         if self._pending is None:
             keys: Iterable[Key] = reversed(self._given or []) if descending else self._given or []
         else:
-            keys = self._read(self._pending, descending)
+            stale = reversed(self._stale) if descending else self._stale
+            keys = chain(stale, self._read(self._pending, descending))
         order = "original" if descending else self._options.order
         for key in arranged(self._free(keys, taken), order, self._left):
             if self._left is not None:
@@ -144,10 +163,28 @@ class Keys:
         patience = Patience(self._connection)
         while True:
             try:
-                yield from stream_keys(pending, descending)
+                yield from self._read_on(stream_keys(pending, descending))
                 return
             except LostConnectionError as error:
                 patience.wait(error)
+
+    def _read_on(self, keys: Iterator[Key]) -> Iterator[Key]:
+        """Let go of the session that the keys are read in, once that takes long.
+
+        It would keep the database from forgetting the state that it reads.
+        """
+        opened: float | None = time.monotonic()
+        for key in keys:
+            yield key
+            if opened is not None and time.monotonic() - opened > ASIDE_SECONDS:
+                self._connection.set_streams_aside()
+                opened = None
+
+
+def _stale(table: Table, todo: QueryExpression) -> list[Key]:
+    """List the keys of some that are made, and would be made otherwise now."""
+    made = table.target.restrict(todo, semantic_check=False)
+    return [key for key, _ in stale(made, todo.primary_key, code_of(type(table)))]
 
 
 def _as_key(given: Any) -> Key:
@@ -329,26 +366,39 @@ def terminable() -> Iterator[None]:
 
 def populate(table: Table, keys: Keys, options: Options) -> dict[str, Any]:
     """Make the keys here, one after another."""
-    name = table.target.table_name
     with ExitStack() as stack:
         stack.enter_context(terminable())
         lease = None
         if options.reserve_jobs:
             schema = table.target.name.schema
             lease = stack.enter_context(leases.lease(table.connection, schema))
-            lease.sweep(name)
-        maker = Maker(table, options.make_kwargs, lease, options.retries, options.backoff)
+        maker = options.maker(table, lease)
         total = keys.count() if options.display_progress else None
         results = stack.enter_context(closing(Results(type(table).__name__, options, total)))
         left = options.max_calls
-        while True:
-            taken: Taken = NOTHING if lease is None else lease.taken(name)
-            with closing(make_keys(maker, keys.one_pass(taken), left, results.begin)) as outcomes:
+        for free in passes(table, keys, lease):
+            with closing(make_keys(maker, free, left, results.begin)) as outcomes:
                 for outcome in outcomes:
                     if outcome.status == "skipped":
                         keys.hand_back(outcome.key)
                     elif left is not None:
                         left -= 1
                     results.add(outcome)
-            if lease is None or not lease.sweep(name):
-                return results.as_dict()
+        return results.as_dict()
+
+
+def passes(table: Table, keys: Keys, lease: leases.Lease | None) -> Iterator[Iterator[Key]]:
+    """Go through the keys that are free, again while the death of others makes more of them free.
+
+    Each pass must have been made before the next one begins.
+    """
+    if lease is None:
+        yield keys.one_pass()
+        return
+    name = table.target.table_name
+    patience = Patience(table.connection)
+    patience.run(lambda: lease.sweep(name))
+    while True:
+        yield keys.one_pass(patience.run(lambda: lease.taken(name)))
+        if not patience.run(lambda: lease.sweep(name)):
+            return

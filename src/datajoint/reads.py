@@ -24,6 +24,7 @@ _QUERY = re.compile(r"[\s(]*(select|values|with)\b[^;]*;?\s*", re.IGNORECASE)
 _CHANGE = re.compile(r"\b(insert|update|delete|replace|merge|into)\b", re.IGNORECASE)
 _ORDER = re.compile(r"\border\s+by\b", re.IGNORECASE)
 _BYTES = 16
+_BEGINNING = 400
 
 
 def is_query(text: str) -> bool:
@@ -92,14 +93,25 @@ class Read:
 
 
 class Reads:
-    """The statements that were run within some time, in their order."""
+    """The statements that were run within some time, in their order.
+
+    Attributes
+    ----------
+    changes : dict
+        The beginnings of those that have changed something, as keys.
+    """
 
     def __init__(self) -> None:
         self._reads: list[Read] = []
+        self.changes: dict[str, None] = {}
 
     def add(self, read: Read) -> None:
         """Note one more."""
         self._reads.append(read)
+
+    def add_change(self, text: str) -> None:
+        """Note a statement that changes something: what it changes is named in its beginning."""
+        self.changes[text[:_BEGINNING]] = None
 
     def __iter__(self) -> Iterator[Read]:
         return iter(self._reads)

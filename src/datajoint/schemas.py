@@ -8,28 +8,34 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from types import FrameType, ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from .autopopulate import AutoPopulate
 from .classes import spawn_classes
 from .connection import Connection, conn
 from .declare import TableName
 from .dropping import check_outside, confirm_drop, execute_drop, plan_drop_schema
 from .errors import AccessError, ConflictError, DataJointError, MissingTableError
+from .expression import QueryExpression
 from .external import ExternalMapping
 from .insertion import RowEncoder, rows_of
 from .jobs import JobTable, Log
 from .logging import logger
+from .progressing import Unclassed, progress_frame
 from .references import Context, adapted_spec, parts_of
 from .service import log_event
 from .settings import config
 from .source import write_python, write_stubs
 from .sql import algebra
 from .sql.select import Writer
-from .user_tables import Lookup, Part, UserTable, bind, tier_of
+from .user_tables import Lookup, Part, TableMeta, UserTable, bind, tier_of
 from .utils import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NAME = re.compile(r"(?!sqlite_)[^`./\\\x00-\x1f]{1,64}", re.IGNORECASE)
 #: How often contents are inserted while others insert the same.
@@ -80,6 +86,8 @@ class Schema:
         self._create_tables = create_tables
         self._add_objects = add_objects
         self._deferred: list[tuple[type[UserTable], Context]] = []
+        #: The classes that were decorated, by the names of their tables.
+        self._classes: dict[str, type[UserTable]] = {}
         if schema_name is not None:
             self.activate(schema_name)
 
@@ -207,6 +215,7 @@ class Schema:
 
     def _declare(self, class_: type[UserTable], context: Context) -> None:
         bind(class_, self.connection, self._name())
+        self._classes[class_().table_name] = class_
         names = {**context, **(self._add_objects or {}), class_.__name__: class_, "self": class_}
         self._declare_table(class_, names)
         for part in parts_of(class_).values():
@@ -338,6 +347,26 @@ class Schema:
         with suppress(AccessError):  # whoever may only look finds none
             jobs.declare()
         return jobs
+
+    def progress(self) -> pd.DataFrame:
+        """Show how far the computed and imported tables are populated; see :func:`progress`."""
+        return progress_frame(self._populated())
+
+    def _populated(self) -> list[Any]:
+        """List the tables that are populated, with their classes so far as these are known."""
+        name = self._name()
+        self.connection.forget_catalog(name)
+        populated = (
+            table
+            for table in self.connection.tables(name)
+            if (tier := tier_of(table)) is not None and issubclass(tier, AutoPopulate)
+        )
+        return [
+            self._classes[table]()
+            if table in self._classes
+            else Unclassed(self.connection, TableName(name, table))
+            for table in populated
+        ]
 
     @property
     def external(self) -> ExternalMapping:
@@ -529,3 +558,58 @@ def list_schemas(connection: Connection | None = None) -> list[str]:
         ``dj.conn()`` by default.
     """
     return (connection or conn()).list_schemas()
+
+
+def progress(*pipelines: Any) -> pd.DataFrame:
+    """Show how far the computed and imported tables of a pipeline are populated.
+
+    Parameters
+    ----------
+    *pipelines
+        Schemas, modules with schemas, classes of tables, and lists of these; all that are
+        activated on ``dj.conn()`` by default.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by table, parents first. Of the keys of its key source, a table has made those that
+        are ``done``; others are ``reserved`` by a worker, in ``error`` or ``ignored``, as the jobs
+        say, and the rest is ``left``.
+
+    Raises
+    ------
+    DataJointError
+        When something given is none of these.
+
+    Notes
+    -----
+    Manual 9.1.4. Of tables without classes here, the keys are those of their primary foreign keys.
+    """
+    given = pipelines or (list(conn().schemas.values()),)
+    tables: dict[tuple[int, str], Any] = {}
+    for table in _populated_in(given):
+        tables.setdefault((id(table.connection), table.name.full), table)
+    return progress_frame(tables.values())
+
+
+def _populated_in(given: Any) -> Iterator[Any]:
+    """Find the tables that are populated in schemas, modules, classes and lists of these."""
+    if isinstance(given, Schema):
+        yield from given._populated()
+    elif isinstance(given, ModuleType):
+        found = [value for value in vars(given).values() if isinstance(value, Schema)]
+        if not found:
+            raise DataJointError(f"The module `{given.__name__}` has no schema")
+        yield from _populated_in([schema for schema in found if schema.is_activated()])
+    elif isinstance(given, AutoPopulate):
+        yield given
+    elif isinstance(given, type) and issubclass(given, AutoPopulate):
+        yield given()
+    elif isinstance(given, Iterable) and not isinstance(given, (str, QueryExpression, TableMeta)):
+        for each in given:
+            yield from _populated_in(each)
+    else:
+        raise DataJointError(
+            "Progress is shown of schemas, of modules with schemas, of computed and imported "
+            f"tables, and of lists of these; {given!r} is none of them"
+        )

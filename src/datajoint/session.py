@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -436,7 +436,12 @@ class Session:
             When the connection is lost for good.
         """
         with self.unrecorded():
-            yield from self._changed(reads, self._run)
+            yield from self._changed(reads, self._run_apart)
+
+    def _run_apart(self, operation: Callable[[], str]) -> str:
+        """Run an operation of which an error does not end the transaction in progress."""
+        with self.atomic() if self.in_transaction else nullcontext():
+            return self._run(operation)
 
     def tables_in(self, text: str) -> list[str]:
         """Name the tables that a statement names, of those that are known."""
@@ -462,8 +467,18 @@ class Session:
         return str(digest)
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether somebody wants to know what is read."""
+        return bool(self._recorders) and not self._unrecorded
+
+    def _note_change(self, text: str) -> None:
+        """Tell those who want to know what is read that a statement changes something."""
+        for reads in self._recorders:
+            reads.add_change(text)
+
+    @property
     def _is_recording(self) -> bool:
-        return not self._unrecorded and (self._seen is not None or bool(self._recorders))
+        return self.is_recorded or (self._seen is not None and not self._unrecorded)
 
     @contextmanager
     def _noting(self, text: str, values: Values) -> Iterator[Callable[[Iterable[Row]], None]]:
@@ -483,16 +498,9 @@ class Session:
         """End another session of the server."""
         self._run(lambda: self._backend.kill(session))
 
-    def ended(self, sessions: Collection[Seen]) -> tuple[float, set[Seen]]:
-        """Find which of some sessions have certainly ended.
-
-        Returns
-        -------
-        started : float
-            When the server began, in seconds since 1970 by its own clock; 0 if there is none.
-        ended : set of Seen
-        """
-        return self._run(lambda: (self._backend.started(), self._backend.ended(sessions)))
+    def ended(self, sessions: Collection[Seen]) -> tuple[set[Seen], float]:
+        """Find which of some sessions have certainly ended, and when the server began."""
+        return self._run(lambda: self._backend.ended(sessions))
 
     def set_password(self, password: str) -> None:
         """Change the password of the user."""

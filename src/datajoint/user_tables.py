@@ -15,6 +15,7 @@ from .connection import Connection
 from .declare import TableSpec
 from .errors import DataJointError
 from .expression import QueryExpression
+from .provenance import code_of
 from .references import parts_of
 from .retrieval import Fetchable
 from .table import Table
@@ -242,6 +243,8 @@ def bind(class_: type[UserTable], connection: Connection, database: str) -> None
     """Connect a class, and those of its parts, with a schema."""
     class_._connection = connection
     class_.database = database
+    if issubclass(class_, AutoPopulate) and class_._keeps_provenance():
+        code_of(class_)  # while the file is as it was read
     for part in parts_of(class_).values():
         part._master = class_
         part._connection = connection

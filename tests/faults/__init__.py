@@ -1,0 +1,1 @@
+"""Processes that populate one table while all around them fails."""
