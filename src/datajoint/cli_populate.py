@@ -13,7 +13,7 @@ import click
 from .classes import name_classes
 from .cli_shared import Connect, open_module
 from .errors import DataJointError
-from .progress import progress
+from .schemas import progress
 from .utils import did_you_mean
 from .worker import find_module, find_tables, work
 
@@ -94,7 +94,12 @@ def _look_here() -> None:
 @_how
 @click.pass_obj
 def populate(
-    connect: Connect, names: Sequence[str], restrictions: Sequence[str], quiet: bool, **options: Any
+    connect: Connect,
+    /,
+    names: Sequence[str],
+    restrictions: Sequence[str],
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Fill computed and imported tables with what is missing, parents first.
 
@@ -110,6 +115,7 @@ def populate(
       dj populate lab.ephys:Spikes -r 'session_date > "2024-01-01"' --processes 4
     """  # noqa: D301 - \b keeps click from filling the lines that follow
     _open(connect)
+    if options["processes"] == 1: options.pop("processes")  # TEMPORARY
     failed = False
     for table in find_tables(names):
         result = table.populate(*restrictions, display_progress=not quiet, **options)
@@ -141,6 +147,7 @@ def populate(
 @click.pass_obj
 def worker(
     connect: Connect,
+    /,
     names: Sequence[str],
     until_done: bool,
     interval: float,
@@ -160,6 +167,7 @@ def worker(
       dj worker lab.ephys lab.behavior --forever --processes 4
     """  # noqa: D301 - \b keeps click from filling the lines that follow
     _open(connect)
+    if options["processes"] == 1: options.pop("processes")  # TEMPORARY
     total = work(
         find_tables(names),
         forever=not until_done,
@@ -208,9 +216,7 @@ def _module_or_schema(name: str, schemas: Sequence[str]) -> Any:
 @click.command(short_help="Show, or clear, reservations and errors.")
 @click.argument("schema")
 @click.option("--errors", is_flag=True, help="Show the errors alone, with what led to each.")
-@click.option(
-    "--clear", is_flag=True, help="Forget the errors: their keys are tried again."
-)
+@click.option("--clear", is_flag=True, help="Forget the errors: their keys are tried again.")
 @click.option("-t", "--table", help="Only those of one table: the name of its class.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before clearing.")
 @click.pass_obj

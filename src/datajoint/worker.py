@@ -14,10 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from .autopopulate import AutoPopulate
-from .dependencies import Graph
 from .errors import DataJointError
 from .logging import logger
-from .progress import Counts, count
+from .progressing import Counts, count_keys, parents_first
 from .user_tables import UserTable
 from .utils import did_you_mean
 
@@ -41,18 +40,7 @@ def find_tables(names: Iterable[str]) -> list[AutoPopulate]:
         When a module or a table cannot be found, or is not computed.
     """
     classes = dict.fromkeys(class_ for name in names for class_ in _classes(name))
-    tables = {table.full_table_name: table for table in (class_() for class_ in classes)}
-    graphs: dict[int, Graph] = {}
-    for table in tables.values():  # all that are in use are known before the graph is read
-        table.connection.tables(table.name.schema)
-    for table in tables.values():
-        graphs.setdefault(id(table.connection), table.connection.dependencies.load(force=False))
-    ordered = [
-        name
-        for graph in graphs.values()
-        for name in graph.sorted(name for name in tables if name in graph.tables)
-    ]
-    return [tables[name] for name in ordered]
+    return parents_first(class_() for class_ in classes)
 
 
 def find_module(name: str) -> ModuleType:
@@ -124,7 +112,7 @@ class Pass:
 
     made: int
     errors: int
-    counts: tuple[Counts, ...]
+    counts: list[Counts]
 
     @property
     def reserved(self) -> int:
@@ -184,4 +172,4 @@ def _pass(tables: Sequence[AutoPopulate], options: dict[str, Any]) -> Pass:
         result = table.populate(reserve_jobs=True, suppress_errors=True, **options)
         made += result["success_count"]
         errors += len(result["error_list"])
-    return Pass(made, errors, tuple(map(count, tables)))
+    return Pass(made, errors, [each for each in count_keys(tables) if each is not None])

@@ -145,7 +145,10 @@ def test_errors_are_listed(run, pipeline):
     [
         ("no_such_module_xyz", "There is no module `no_such_module_xyz`: give its name as for"),
         ("no_such_package_xyz.part", "There is no module `no_such_package_xyz.part`"),
-        ("{}:Treshold", "There is no table `Treshold` in the module `{}`; did you mean `Threshold`"),
+        (
+            "{}:Treshold",
+            "There is no table `Treshold` in the module `{}`; did you mean `Threshold`",
+        ),
         ("{}:Image", "`Image` of the module `{}` is no computed or imported table"),
         ("{}:Threshold.Bin", "`Threshold.Bin` of the module `{}` is no computed or imported table"),
         ("json", "The module `json` has no computed or imported tables"),
@@ -318,10 +321,10 @@ def entries(pipeline):
 def test_jobs(run, pipeline, entries):
     lines = run("jobs", pipeline.schema).stdout.splitlines()
     assert [line.partition(",")[0] for line in lines if not line.startswith("    ")] == [
-        f"Doubled {{'image_id': 3}}: error",
-        f"Doubled {{'image_id': 4}}: ignore",
-        f"Threshold {{'image_id': 1}}: reserved",
-        f"Threshold {{'image_id': 2}}: error",
+        "Doubled {'image_id': 3}: error",
+        "Doubled {'image_id': 4}: ignore",
+        "Threshold {'image_id': 1}: reserved",
+        "Threshold {'image_id': 2}: error",
     ] or len(lines) == 6
     assert "    ValueError: black" in lines
     assert "    KeyError: 'x'" in lines
@@ -344,8 +347,7 @@ def test_clear_forgets_errors_alone(run, pipeline, entries):
     rest = run("jobs", pipeline.schema, "--clear", input="y\n")
     assert rest.exit_code == 0
     assert "1 errors forgotten." in rest.stdout
-    statuses = entries.fetch("status", order_by="status").tolist()
-    assert statuses == ["reserved", "ignore"] or sorted(statuses) == ["ignore", "reserved"]
+    assert sorted(entries.fetch("status").tolist()) == ["ignore", "reserved"]
     assert run("jobs", pipeline.schema, "--clear").stdout == "There are no errors.\n"
 
 

@@ -152,6 +152,9 @@ LAYERS = [
     "migrate",
     "garbage",
     "demo",
+    "worker",
+    "cli_shared",
+    "cli_populate",
     "cli",
 ]
 
