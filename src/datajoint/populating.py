@@ -5,6 +5,7 @@ Manual 9.1.2 and 9.1.3.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -12,7 +13,9 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import chain, islice
+from types import TracebackType
 from typing import Any, Protocol
 
 from . import leases
@@ -356,6 +359,31 @@ class Results:
         return {"success_count": self._successes, "error_list": self._errors}
 
 
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated("SIGTERM received")
+
+
+@cache
+def _follow_forks() -> None:
+    """Let children that ``make`` forks end by SIGTERM as always, from their first moment on."""
+    if not hasattr(os, "register_at_fork"):
+        return
+    thread = threading.local()
+
+    def before() -> None:
+        thread.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def in_parent() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, thread.mask)
+
+    def in_child() -> None:
+        if signal.getsignal(signal.SIGTERM) is _terminate:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        in_parent()
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
 @contextmanager
 def terminable() -> Iterator[None]:
     """End by an exception when the process is asked to end (SIGTERM), so that it ends cleanly.
@@ -369,19 +397,36 @@ def terminable() -> Iterator[None]:
     if before is not signal.SIG_DFL:
         yield
         return
-
-    def terminate(number: int, frame: object) -> None:
-        raise Terminated("SIGTERM received")
-
-    signal.signal(signal.SIGTERM, terminate)
+    _follow_forks()
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def populate(table: Table, keys: Keys, options: Options) -> dict[str, Any]:
-    """Make the keys here, one after another."""
+class Workers(Protocol):
+    """Other processes that make keys."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+    def make_keys(
+        self, keys: Iterable[Key], max_calls: int | None, /
+    ) -> Generator[Outcome, None, None]: ...
+
+
+def populate(
+    table: Table, keys: Keys, options: Options, workers: Workers | None = None
+) -> dict[str, Any]:
+    """Make the keys here, one after another, or let others make them."""
     with ExitStack() as stack:
         stack.enter_context(terminable())
         lease = None
@@ -391,9 +436,12 @@ def populate(table: Table, keys: Keys, options: Options) -> dict[str, Any]:
         maker = options.maker(table, lease)
         total = keys.count() if options.display_progress else None
         results = stack.enter_context(closing(Results(type(table).__name__, options, total)))
+        if workers is not None:
+            stack.enter_context(workers)
+        make = workers.make_keys if workers else partial(make_keys, maker, begin=results.begin)
         left = options.max_calls
         for free in passes(table, keys, lease):
-            with closing(make_keys(maker, free, left, results.begin)) as outcomes:
+            with closing(make(free, left)) as outcomes:
                 for outcome in outcomes:
                     if outcome.status == "skipped":
                         keys.hand_back(outcome.key)
