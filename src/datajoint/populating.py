@@ -272,7 +272,7 @@ def _make_batch(maker: Maker, keys: list[Key], begin: Callable[[Key], object]) -
             begin(key)
             yield maker.make(key)
     finally:
-        maker.release(claimed)
+        maker.abandon(claimed)
 
 
 class _Pace:

@@ -15,7 +15,7 @@ from decimal import Decimal
 import pytest
 
 import datajoint as dj
-from datajoint import populating
+from datajoint import leases, making, populating
 from datajoint.errors import DataJointError, LostConnectionError
 
 from .test_statements import count  # noqa: F401 - a fixture
@@ -308,6 +308,32 @@ class TestLosses:
         connection.commit_transaction = kill_after_commit
         assert Result.populate(reserve_jobs=True) == {"success_count": 30, "error_list": []}
         assert len(dj.Schema(Result.database, connection=connection).jobs) == 0
+
+    @pytest.mark.parametrize("done", [False, True], ids=["not done", "done"])
+    @pytest.mark.parametrize("what", ["release", "fail"])
+    def test_lost_while_the_jobs_are_changed(self, Result, schema, monkeypatch, what, done):
+        """What was to be released, or to be noted as an error, is so after the loss."""
+        key = {"scan": 1}
+        with leases.lease(Result.connection, Result.database) as lease:
+            maker = making.Maker(Result(), lease=lease)
+            assert maker.claim([key]) == [True]
+            change, losses = lease._change, []
+
+            def lose(statement, **options):
+                if losses:
+                    return change(statement, **options)
+                losses.append(change(statement, **options) if done else 0)
+                raise LostConnectionError("the network is down")
+
+            monkeypatch.setattr(lease, "_change", lose)
+            if what == "release":
+                maker.release([key])
+            else:
+                maker._fail_patiently(key, ValueError("no luck"))
+            assert len(losses) == 1
+            expected = [] if what == "release" else ["error"]
+            assert schema.jobs.fetch("status").tolist() == expected
+            assert not lease.held
 
 
 class TestEnds:
