@@ -115,7 +115,6 @@ def populate(
       dj populate lab.ephys:Spikes -r 'session_date > "2024-01-01"' --processes 4
     """  # noqa: D301 - \b keeps click from filling the lines that follow
     _open(connect)
-    if options["processes"] == 1: options.pop("processes")  # TEMPORARY
     failed = False
     for table in find_tables(names):
         result = table.populate(*restrictions, display_progress=not quiet, **options)
@@ -167,7 +166,6 @@ def worker(
       dj worker lab.ephys lab.behavior --forever --processes 4
     """  # noqa: D301 - \b keeps click from filling the lines that follow
     _open(connect)
-    if options["processes"] == 1: options.pop("processes")  # TEMPORARY
     total = work(
         find_tables(names),
         forever=not until_done,

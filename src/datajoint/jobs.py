@@ -280,10 +280,13 @@ def _put(value: Any, type_: AttributeType | None) -> Any:
     return value
 
 
-def _storable(key: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Give the key for its entry; None if it has a value that blobs cannot hold, as a time."""
+def packed_key(key: Mapping[str, Any]) -> bytes | None:
+    """Pack a key for its entry; None if it has a value that blobs cannot hold, as a time."""
     try:
-        pack(dict(key))
+        return pack(dict(key))
     except DataJointError:
         return None
-    return dict(key)
+
+
+def _storable(key: Mapping[str, Any]) -> dict[str, Any] | None:
+    return None if packed_key(key) is None else dict(key)

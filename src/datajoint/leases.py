@@ -26,7 +26,15 @@ from .errors import AccessError, ConflictError, DataJointError, ReservationLostE
 from .hash import key_hash
 from .heartbeat import Heartbeat
 from .insertion import RowEncoder
-from .jobs import JobTable, Taken, identity, is_entry_of, second_address, shortened
+from .jobs import (
+    JobTable,
+    Taken,
+    identity,
+    is_entry_of,
+    packed_key,
+    second_address,
+    shortened,
+)
 from .logging import logger
 from .service import client, service_spec
 from .settings import config
@@ -48,6 +56,8 @@ expires : double  # seconds since 1970
 """
 #: So many reservations are made, or ended, by one statement.
 BATCH = 100
+#: Seconds by which it is known when the server was started.
+STARTING = 2.0
 #: How many times a statement is repeated that others are in the way of, and the longest pause.
 ATTEMPTS, PAUSE = 10, 0.2
 
@@ -325,10 +335,10 @@ class Lease:
 
     def release(self, table_name: str, keys: Iterable[Mapping[str, Any]]) -> None:
         """Give up the reservations of keys, those that are still ours."""
-        places = [self._place(table_name, key) for key in keys]
-        self._release(
-            self.owner, table_name, [self._held.pop(p) for p in places if p in self._held]
-        )
+        places = {self._place(table_name, key) for key in keys} & self._held.keys()
+        self._release(self.owner, table_name, [self._held[place] for place in places])
+        for place in places:  # only now: after a loss of the connection it is done again
+            del self._held[place]
 
     def fail(self, table_name: str, key: Mapping[str, Any], message: str, stack: str) -> bool:
         """Make an error of the reservation of a key.
@@ -339,7 +349,7 @@ class Lease:
             False when the reservation was not ours any more; nothing is noted then.
         """
         place = self._place(table_name, key)
-        address = self._held.pop(place, None)
+        address = self._held.get(place)
         if address is None:
             return False
         values = self._encoded(
@@ -357,7 +367,9 @@ class Lease:
             self.owner.values,
             {name: values[name] for name in ("status", "error_message", "error_stack")},
         )
-        return self._change(statement) == 1
+        count = self._change(statement)
+        del self._held[place]
+        return count == 1
 
     # -- others -----------------------------------------------------------------------------------
 
@@ -402,7 +414,7 @@ class Lease:
         over = [
             row
             for row in leases.values()
-            if row.is_over or (row.renewed >= started and row.sessions <= ended)
+            if row.is_over or (row.renewed >= started + STARTING and row.sessions <= ended)
         ]
         gone = {row.owner for row in over}
         return [
@@ -464,19 +476,17 @@ class Lease:
 
     def _insert(self, table_name: str, keys: Mapping[str, Mapping[str, Any]]) -> None:
         """Insert reservations at some addresses, where there is no entry."""
+        dialect, heading = self._connection.dialect, self._jobs.heading
+        blob = heading["key"].attribute_type
+        common = self._encoded(self._jobs.row("reserved", table_name, {}) | self.owner.values)
+        columns = list(common)
+        rows = []
         # In an order that is the same for all, so that two who wait for each other are rare.
-        rows = [
-            {
-                **self._jobs.row("reserved", table_name, key),
-                **self.owner.values,
-                "key_hash": address,
-            }
-            for address, key in sorted(keys.items(), key=lambda item: item[0])
-        ]
-        columns = list(rows[0])
-        values = [[row.get(name) for name in columns] for row in map(self._encoded, rows)]
-        rest = [name for name in self._jobs.heading.stored_rest if name in columns]
-        self._change(self._sql.reserve(columns, rest, values), repeat=True)
+        for address, key in sorted(keys.items(), key=lambda item: item[0]):
+            own = {"key_hash": address, "key": dialect.encode(packed_key(key), blob)}
+            rows.append(list((common | own).values()))
+        rest = [name for name in heading.stored_rest if name in columns]
+        self._change(self._sql.reserve(columns, rest, rows), repeat=True)
 
     def _entries(self, table_name: str, addresses: Sequence[str]) -> dict[str, _Entry]:
         """Read what is at some addresses."""

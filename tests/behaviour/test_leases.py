@@ -22,6 +22,7 @@ from datajoint.jobs import ServiceTable
 from datajoint.leases import Lease, lease
 
 from .other_process import Failed, OtherProcess
+from .test_connection import DURABLE
 from .test_statements import count  # noqa: F401
 
 servers_only = pytest.mark.parametrize("backend", ["mysql", "postgresql"], indirect=True)
@@ -428,6 +429,31 @@ class TestHeartbeat:
             leases.connection.kill(mine.fetch1("heartbeat"))
             assert two.sweep(TABLE) == 0  # the new session answers for it since `holds`
             assert one.holds(TABLE, KEYS[0])
+
+    @servers_only
+    def test_a_crash_of_the_server(self, spare_server, schema_name, caplog):
+        connections = [spare_server.connect() for _ in range(3)]
+        for connection in connections:
+            connection.query(DURABLE[spare_server.backend])
+        schema = dj.Schema(schema_name, connection=connections[0])
+        schema.jobs.declare()
+        leases = ServiceTable(connections[2], schema_name, "~lease")
+        with lease(connections[0], schema_name, 20) as one:
+            one.reserve(TABLE, KEYS)
+            spare_server.server.kill()
+            spare_server.server.restart()
+            with lease(connections[1], schema_name) as two:
+                assert two.sweep(TABLE) == 0
+                assert two.reserve(TABLE, [*KEYS, {"item": 77}]) == [{"item": 77}]
+                mine = leases & one.owner.values
+                until(lambda: mine.fetch1("heartbeat") != one.owner.connection_id)
+                assert two.sweep(TABLE) == 0
+            with connections[0].transaction:
+                one.verify(TABLE, KEYS[0])
+            assert len(schema.jobs) == 9
+        assert len(schema.jobs) == 0
+        for connection in connections:
+            connection.close()
 
     def test_nothing_is_left_of_it(self, schema, connection, leases):
         with lease(connection, schema.database, 0.4) as one:

@@ -139,6 +139,9 @@ LAYERS = [
     "provenance",
     "making",
     "populating",
+    "sending",
+    "scheduling",
+    "distributing",
     "progressing",
     "autopopulate",
     "user_tables",
@@ -161,7 +164,9 @@ LAYERS = [
 #: Packages that may be imported where they are used: optional ones, and slow ones.
 LOCAL_IMPORTS = {
     "IPython",
+    "cloudpickle",
     "fsspec",
+    "loky",
     "matplotlib",
     "networkx",
     "obstore",
@@ -174,6 +179,8 @@ LOCAL_IMPORTS = {
 
 #: What `import datajoint` must not load.
 HEAVY = (
+    "cloudpickle",
+    "loky",
     "pandas",
     "networkx",
     "sqlglot",

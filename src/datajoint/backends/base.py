@@ -123,6 +123,16 @@ class Backend(ABC):
         """Whether there is a database to connect to, as far as that can be told before."""
         return True
 
+    def elsewhere(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the settings that open the same database from another process.
+
+        Raises
+        ------
+        DataJointError
+            When no other process can open it.
+        """
+        return {**settings, "database.backend": self.name, "database.url": None}
+
     @property
     def has_ended(self) -> bool:
         """Whether the database has ended the session while it was idle."""

@@ -138,6 +138,14 @@ class SQLiteBackend(Backend):
     def exists(self) -> bool:
         return self.path == ":memory:" or Path(self.path).exists()
 
+    def elsewhere(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        if self.path == ":memory:":
+            raise DataJointError(
+                "A database in memory belongs to one process, and others cannot open it: keep it "
+                "in a file, as in dj.config['database.path'] = 'datajoint.db'"
+            )
+        return {**super().elsewhere(settings), "database.path": self.path}
+
     @property
     def user(self) -> str:
         return f"{getpass.getuser()}@localhost"
