@@ -467,6 +467,24 @@ class TestBar:
         Result.populate(display_progress=True, **options)
         assert f"{total}/{total}" in capsys.readouterr().err
 
+    def test_keys_that_others_have_are_not_expected(self, Scan, Result, schema, capsys):
+        fill(Scan, 6)
+        schema.jobs.ignore(Result.table_name, {"scan": 2})
+        Result.populate(display_progress=True, reserve_jobs=True)
+        assert "5/5" in capsys.readouterr().err
+
+    def test_a_long_make_shows_its_key_meanwhile(self, Scan, Result, capsys):
+        fill(Scan, 2)
+        shown = []
+
+        def work(scan):
+            shown.append(capsys.readouterr().err)
+            time.sleep(0.1)
+
+        Result.work = work
+        Result.populate(display_progress=True)
+        assert ["scan=0" in shown[0], "scan=1" in shown[1]] == [True, True]
+
     def test_nothing_to_do(self, Result, capsys):
         Result.populate(display_progress=True)
         assert "key" not in capsys.readouterr().err
