@@ -154,6 +154,49 @@ class TestThreeParts:
         with pytest.raises(DataJointError, match="returned a generator"):
             computed(schema, Image, make=make).populate()
 
+    def test_parts_of_another_class(self, schema, Image):
+        calls = []
+        Result = computed(schema, Image, **self.three_methods(Image, calls))
+
+        @schema
+        class Doubled(dj.Computed):
+            definition = "-> Image\n---\ntotal : double"
+
+            def make_fetch(self, key):
+                return Result.make_fetch(self, key)
+
+            def make_compute(self, key, *fetched):
+                return [2 * total for total in Result.make_compute(self, key, *fetched)]
+
+            def make_insert(self, key, total):
+                Result.make_insert(self, key, total)
+
+        Doubled.populate()
+        assert_rows(Doubled(), [{**row, "total": 2 * row["total"]} for row in TOTALS])
+
+    @pytest.mark.parametrize("reserve_jobs", [False, True])
+    def test_other_tables_are_populated_while_it_computes(self, schema, Image, reserve_jobs):
+        calls = []
+        Result = computed(schema, Image, **self.three_methods(Image, calls))
+
+        @schema
+        class Last(dj.Computed):
+            definition = "-> Image\n---\ntotal : double"
+
+            def make_fetch(self, key):
+                return (key["image"],)
+
+            def make_compute(self, key, image):
+                Result.populate(key, reserve_jobs=reserve_jobs)
+                return (Result & key).fetch("total")
+
+            def make_insert(self, key, total):
+                self.insert1({**key, "total": total})
+
+        assert Last.populate(reserve_jobs=reserve_jobs)["success_count"] == 3
+        assert_rows(Last(), TOTALS)
+        assert len(schema.jobs) == 0
+
     @pytest.mark.parametrize("change", ["value", "row", "nested"])
     def test_changed_input(self, schema, Image, connect, change):
         other = dj.FreeTable(connect(), Image.full_table_name)
