@@ -475,6 +475,37 @@ class TestOthers:
         assert Result.fetch("total", order_by="KEY").tolist() == [1, -1, 1]
         assert len(schema.jobs) == 0
 
+    @pytest.mark.parametrize("reserve_jobs", [False, True])
+    def test_a_parent_removed_by_others_meanwhile(self, schema, Image, connect, reserve_jobs):
+        other = dj.FreeTable(connect(), Image.full_table_name)
+
+        def make(self, key):
+            if other & key & "image = 2":
+                (other & key).delete_quick()
+            self.insert1({**key, "total": 0})
+
+        Result = computed(schema, Image, make=make)
+        assert Result.populate(reserve_jobs=reserve_jobs) == {"success_count": 2, "error_list": []}
+        assert Result.fetch("image").tolist() == [1, 3]
+        assert len(schema.jobs) == 0
+
+    def test_a_key_that_is_given_and_has_no_source(self, schema, Image):
+        Result = computed(schema, Image, make=Moody().member())
+        with pytest.raises((IntegrityError, ConflictError)):
+            Result.populate(keys=[{"image": 7}])
+
+    def test_a_source_that_cannot_be_read(self, schema, Image):
+        """The error is that of the make."""
+
+        def make(self, key):
+            sources.pop()
+            raise ValueError("no luck")
+
+        sources = [Image]
+        members = {"key_source": property(lambda self: sources[0]), "make": make}
+        with pytest.raises(ValueError, match="no luck"):
+            computed(schema, Image, **members).populate()
+
     def test_a_duplicate_of_its_own_is_an_error(self, schema, Image):
         def make(self, key):
             self.insert1({**key, "total": 1})
