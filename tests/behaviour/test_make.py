@@ -154,6 +154,49 @@ class TestThreeParts:
         with pytest.raises(DataJointError, match="returned a generator"):
             computed(schema, Image, make=make).populate()
 
+    def test_parts_of_another_class(self, schema, Image):
+        calls = []
+        Result = computed(schema, Image, **self.three_methods(Image, calls))
+
+        @schema
+        class Doubled(dj.Computed):
+            definition = "-> Image\n---\ntotal : double"
+
+            def make_fetch(self, key):
+                return Result.make_fetch(self, key)
+
+            def make_compute(self, key, *fetched):
+                return [2 * total for total in Result.make_compute(self, key, *fetched)]
+
+            def make_insert(self, key, total):
+                Result.make_insert(self, key, total)
+
+        Doubled.populate()
+        assert_rows(Doubled(), [{**row, "total": 2 * row["total"]} for row in TOTALS])
+
+    @pytest.mark.parametrize("reserve_jobs", [False, True])
+    def test_other_tables_are_populated_while_it_computes(self, schema, Image, reserve_jobs):
+        calls = []
+        Result = computed(schema, Image, **self.three_methods(Image, calls))
+
+        @schema
+        class Last(dj.Computed):
+            definition = "-> Image\n---\ntotal : double"
+
+            def make_fetch(self, key):
+                return (key["image"],)
+
+            def make_compute(self, key, image):
+                Result.populate(key, reserve_jobs=reserve_jobs)
+                return (Result & key).fetch("total")
+
+            def make_insert(self, key, total):
+                self.insert1({**key, "total": total})
+
+        assert Last.populate(reserve_jobs=reserve_jobs)["success_count"] == 3
+        assert_rows(Last(), TOTALS)
+        assert len(schema.jobs) == 0
+
     @pytest.mark.parametrize("change", ["value", "row", "nested"])
     def test_changed_input(self, schema, Image, connect, change):
         other = dj.FreeTable(connect(), Image.full_table_name)
@@ -431,6 +474,37 @@ class TestOthers:
         assert calls == [1, 2, 3]
         assert Result.fetch("total", order_by="KEY").tolist() == [1, -1, 1]
         assert len(schema.jobs) == 0
+
+    @pytest.mark.parametrize("reserve_jobs", [False, True])
+    def test_a_parent_removed_by_others_meanwhile(self, schema, Image, connect, reserve_jobs):
+        other = dj.FreeTable(connect(), Image.full_table_name)
+
+        def make(self, key):
+            if other & key & "image = 2":
+                (other & key).delete_quick()
+            self.insert1({**key, "total": 0})
+
+        Result = computed(schema, Image, make=make)
+        assert Result.populate(reserve_jobs=reserve_jobs) == {"success_count": 2, "error_list": []}
+        assert Result.fetch("image").tolist() == [1, 3]
+        assert len(schema.jobs) == 0
+
+    def test_a_key_that_is_given_and_has_no_source(self, schema, Image):
+        Result = computed(schema, Image, make=Moody().member())
+        with pytest.raises((IntegrityError, ConflictError)):
+            Result.populate(keys=[{"image": 7}])
+
+    def test_a_source_that_cannot_be_read(self, schema, Image):
+        """The error is that of the make."""
+
+        def make(self, key):
+            sources.pop()
+            raise ValueError("no luck")
+
+        sources = [Image]
+        members = {"key_source": property(lambda self: sources[0]), "make": make}
+        with pytest.raises(ValueError, match="no luck"):
+            computed(schema, Image, **members).populate()
 
     def test_a_duplicate_of_its_own_is_an_error(self, schema, Image):
         def make(self, key):
