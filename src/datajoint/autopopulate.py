@@ -130,6 +130,11 @@ class AutoPopulate(Table):
         """Select the keys of the key source that meet the restrictions, by primary key."""
         return restricted_keys(self, restrictions)
 
+    @left_to_users
+    def _job_key(self, key: dict[str, Any]) -> dict[str, Any]:
+        """Give the key that a key is reserved by; a class may let several share one."""
+        return key
+
     def populate(
         self,
         *restrictions: Any,

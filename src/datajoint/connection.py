@@ -111,6 +111,8 @@ class Connection(Session):
                 "`database.host`, `database.url` or `database.path`"
             )
         self._cache: QueryCache | None = None
+        #: The auto-populated tables whose `make` is running in the transaction in progress.
+        self.being_made: set[TableName] = set()
         self.init_fun: str | None = settings["connection.init_function"]
         # A function, so that printing what the connection has does not show the password.
         self._settings = settings.copy

@@ -6,6 +6,7 @@ class and keys. Manual 9.5.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import signal
@@ -22,7 +23,7 @@ from . import leases
 from .errors import DataJointError
 from .jobs import JobTable
 from .key_source import Key, made_among
-from .making import Outcome, Terminated
+from .making import Outcome, Terminated, text_of
 from .populating import Options, make_keys, terminable
 from .scheduling import LOST, Batch, Failure, Future, Lane, Losses, Report, Result, Scheduler
 from .sending import pack, unpack
@@ -48,8 +49,13 @@ _opened: dict[str, tuple[Any, Options]] = {}
 _turn = threading.Lock()
 
 
-def receive(name: str, parcel: bytes, parent: int) -> None:
-    """Keep what is sent to a new worker, which is to end with the process that started it."""
+def receive(name: str, parcel: bytes, parent: int, start_method: str | None) -> None:
+    """Keep what is sent to a new worker, which is to end with the process that started it.
+
+    Processes that ``make`` starts are started as in that process: the method of loky, which it has
+    set here, is none that children of children know.
+    """
+    multiprocessing.set_start_method(start_method, force=True)
     _received[name] = parcel
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
@@ -125,11 +131,7 @@ def _failure(error: BaseException) -> Failure:
         pickled = cloudpickle.dumps(error)
         if type(pickle.loads(pickled)) is not type(error):
             pickled = None
-    try:
-        text = str(error)
-    except Exception as other:
-        text = f"(its text cannot be told: {type(other).__name__})"
-    return Failure(kind, text, stack, pickled if _can_load(pickled) else None)
+    return Failure(kind, text_of(error), stack, pickled if _can_load(pickled) else None)
 
 
 def _can_load(pickled: bytes | None) -> bool:
@@ -171,9 +173,9 @@ class _Process(Lane):
         from loky import ProcessPoolExecutor
 
         if self._executor is None:
-            self._executor = ProcessPoolExecutor(
-                1, initializer=receive, initargs=(self._name, self._parcel, os.getpid())
-            )
+            method = multiprocessing.get_start_method(allow_none=True)
+            arguments = (self._name, self._parcel, os.getpid(), method)
+            self._executor = ProcessPoolExecutor(1, initializer=receive, initargs=arguments)
         return cast(Future, self._executor.submit(work, self._name, None, "", keys))
 
     def replace(self, error: BaseException) -> None:
@@ -324,7 +326,7 @@ class Distribution:
             lease.sweep(self._target.table_name)
         jobs = JobTable(self._target.connection, self._target.name.schema)
         for key in given_up:
-            jobs.error(self._target.table_name, key, LOST)
+            jobs.error(self._target.table_name, self._table._job_key(key), LOST)
 
     def _outcomes(self, batch: Batch, report: Report) -> Iterator[Outcome]:
         pairs = list(zip(batch.keys, report.results))

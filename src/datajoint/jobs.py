@@ -37,6 +37,8 @@ connection_id = 0 : bigint unsigned  # connection_id()
 timestamp = CURRENT_TIMESTAMP : timestamp  # automatic timestamp
 """
 _MESSAGE_LENGTH = 2047
+#: Of a stack, the beginning and the end are kept, so many characters of each.
+_STACK_HALF = 500_000
 _TRUNCATION = "...truncated"
 
 
@@ -148,7 +150,8 @@ class JobTable(ServiceTable):
         key = self.stored_key(table_name, key)
         entries, free = self._addresses(table_name, key)
         row = self.row("error", table_name, key) | {"key_hash": entries[0] if entries else free}
-        row |= {"error_message": error_message, "error_stack": error_stack}
+        stack = None if error_stack is None else shortened_stack(error_stack)
+        row |= {"error_message": error_message, "error_stack": stack}
         insert_row(self.connection, self.spec, row, "replace")
 
     def stored_key(self, table_name: str, key: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -267,8 +270,21 @@ def is_entry_of(packed: bytes | None, key: Mapping[str, Any]) -> bool:
     return not isinstance(found, Mapping) or identity(found) == identity(key)
 
 
+def _escaped(text: str) -> str:
+    """Write out characters that not every database can hold."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+
+
+def shortened_stack(stack: str) -> str:
+    """Leave out the middle of a stack that is so long that the database would refuse it."""
+    if len(stack) > 2 * _STACK_HALF:
+        stack = f"{stack[:_STACK_HALF]}\n{_TRUNCATION}\n{stack[-_STACK_HALF:]}"
+    return _escaped(stack)
+
+
 def shortened(message: str) -> str:
     """Cut a message off so that it fits into its attribute, and say so."""
+    message = _escaped(message[: _MESSAGE_LENGTH + 1])
     if len(message) <= _MESSAGE_LENGTH:
         return message
     return message[: _MESSAGE_LENGTH - len(_TRUNCATION)] + _TRUNCATION

@@ -40,6 +40,8 @@ class Populated(Protocol):
     @property
     def target(self) -> Table: ...
 
+    def _jobs_to_do(self, restrictions: Iterable[Any]) -> QueryExpression: ...
+
 
 def default_key_source(connection: Connection, name: TableName) -> QueryExpression:
     """Join the primary parents of a table, each with its primary key only (manual 9.2.1).

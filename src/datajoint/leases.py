@@ -34,6 +34,7 @@ from .jobs import (
     packed_key,
     second_address,
     shortened,
+    shortened_stack,
 )
 from .logging import logger
 from .service import client, service_spec
@@ -365,7 +366,7 @@ class Lease:
                 "key_hash": address,
                 "status": "error",
                 "error_message": shortened(message),
-                "error_stack": stack,
+                "error_stack": shortened_stack(stack),
             }
         )
         statement = self._sql.fail(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import random
+import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from .errors import (
     ReservationLostError,
 )
 from .hash import deep_hash
-from .key_source import Key, Populated, made_among, restricted_keys
+from .key_source import Key, Populated, made_among
 from .leases import Lease
 from .logging import logger
 from .provenance import code_of, keeper, remove_stale, stale
@@ -53,10 +54,11 @@ def left_to_users(function: _Function) -> _Function:
 class Makeable(Populated, Protocol):
     """What is needed of a table to make its keys."""
 
-    _allow_insert: bool
     transient_errors: ClassVar[tuple[type[BaseException], ...]]
 
     def _keeps_provenance(self) -> bool: ...
+
+    def _job_key(self, key: Key) -> Key: ...
 
 
 @dataclass(frozen=True)
@@ -311,6 +313,9 @@ class Maker:
         self.table = table
         self.lease = lease
         self.connection = table.connection
+        self._job_key = table._job_key
+        #: So many keys are claimed at once; keys that share an entry in the jobs one by one.
+        self.most = sys.maxsize if _defined(table, "_job_key") is None else 1
         self._steps = steps_of(table, make_kwargs or {})
         self._table_name = table.target.table_name
         self._retries = retries
@@ -340,12 +345,13 @@ class Maker:
         lease = self.lease
         if lease is None:
             return [True] * len(keys)
-        reserved = patience.run(lambda: lease.reserve(self._table_name, keys))
+        jobs = [self._job_key(key) for key in keys]
+        reserved = patience.run(lambda: lease.reserve(self._table_name, jobs))
         rest = iter([*reserved, None])
         following = next(rest)
         ours = []
-        for key in keys:  # in the same order
-            ours.append(key == following)
+        for job in jobs:  # in the same order
+            ours.append(job == following)
             if ours[-1]:
                 following = next(rest)
         return ours
@@ -354,13 +360,14 @@ class Maker:
         """Give up reservations of keys that are not made here."""
         lease = self.lease
         if lease is not None and keys:
-            Patience(self.connection).run(lambda: lease.release(self._table_name, keys))
+            jobs = [self._job_key(key) for key in keys]
+            Patience(self.connection).run(lambda: lease.release(self._table_name, jobs))
 
     def abandon(self, keys: Sequence[Key]) -> None:
         """Give up reservations at the end, without waiting for a database that was lost."""
         if self.lease is not None and keys:
             with suppress(DataJointError):  # others find out
-                self.lease.release(self._table_name, keys)
+                self.lease.release(self._table_name, [self._job_key(key) for key in keys])
 
     # -- one of them ---------------------------------------------------------------------------
 
@@ -402,7 +409,8 @@ class Maker:
         """Note an error in the jobs, if the key is reserved."""
         if self.lease is not None:
             stack = "".join(traceback.format_exception(error))
-            self.lease.fail(self._table_name, key, error_text(error), stack)
+            job = self._job_key(key)
+            self.lease.fail(self._table_name, job, error_text(error), stack)
 
     def _fail_patiently(self, key: Key, error: Exception) -> None:
         Patience(self.connection).run(lambda: self._fail(key, error))
@@ -416,7 +424,7 @@ class Maker:
     def _has_source(self, key: Key) -> bool:
         """Tell whether a key is still one of the key source."""
         try:
-            return Patience(self.connection).run(lambda: bool(restricted_keys(self.table, (key,))))
+            return Patience(self.connection).run(lambda: bool(self.table._jobs_to_do((key,))))
         except Exception as error:  # the user's own, where the key source is
             logger.debug("Whether %s is still in the key source is not known: %s", key, error)
             return True
@@ -478,7 +486,8 @@ class Maker:
         lease = self.lease
         if lease is None:
             return True
-        return Patience(self.connection).run(lambda: lease.holds(self._table_name, key))
+        job = self._job_key(key)
+        return Patience(self.connection).run(lambda: lease.holds(self._table_name, job))
 
     def _attempt(self, key: Key, *, optimistic: bool) -> bool:
         """Make a key in one transaction, which is undone after an error; False if others have."""
@@ -486,7 +495,7 @@ class Maker:
         start = time.perf_counter()
         work = self._steps(key)
         connection.start_transaction(optimistic=optimistic)
-        table._allow_insert = True
+        connection.being_made.add(table.name)
         try:
             if self._refresh and not remove_stale(table.target, key, code_of(type(table))):
                 connection.cancel_transaction()
@@ -498,7 +507,7 @@ class Maker:
                     "inserts is committed when it returns"
                 )
             if self.lease is not None:
-                self.lease.verify(self._table_name, key)
+                self.lease.verify(self._table_name, self._job_key(key))
             self._commit()
             return True
         except BaseException:
@@ -506,7 +515,7 @@ class Maker:
                 connection.cancel_transaction()
             raise
         finally:
-            table._allow_insert = type(table)._allow_insert
+            connection.being_made.discard(table.name)
 
     def _work(self, key: Key, work: Callable[[], object], start: float) -> None:
         """Do what is done in the transaction, and keep how it was done."""
@@ -534,7 +543,15 @@ def _is_among(error: BaseException | None, kinds: tuple[type[BaseException], ...
     return False
 
 
+def text_of(error: BaseException) -> str:
+    """Give the text of an error, whatever its class does when it is asked."""
+    try:
+        return str(error)
+    except Exception as other:
+        return f"(its text cannot be told: {type(other).__name__})"
+
+
 def error_text(error: BaseException) -> str:
     """Write an error on one line, as jobs and results have it."""
-    text = str(error)
+    text = text_of(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

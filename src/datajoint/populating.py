@@ -29,7 +29,6 @@ from .key_source import (
     arranged,
     check_unrestricted,
     not_made,
-    restricted_keys,
     stream_keys,
 )
 from .logging import logger
@@ -138,6 +137,7 @@ class Keys:
     ) -> None:
         check_unrestricted(table)
         self._connection = table.connection
+        self._job_key = table._job_key
         self._options = options
         self._left = options.limit
         self._given = None if given is None else [_as_key(key) for key in given]
@@ -145,12 +145,15 @@ class Keys:
         #: Those that come before those which are pending.
         self._stale: list[Key] = []
         if given is None:
-            todo = restricted_keys(table, restrictions)
+            todo = table._jobs_to_do(restrictions)
             self._pending = not_made(todo, table.target)
             if options.refresh:
                 self._stale = Patience(table.connection).run(lambda: _stale(table, todo))
-        #: Those that have been handed out.
+        #: Those that have been handed out, and are not known to be made: the others are not
+        #: pending any more, and may be too many to be remembered.
         self._seen: set[tuple[Any, ...]] = set()
+        #: Those that are held anyway, and are not looked for by whether they are made.
+        self._listed = {_identity(key) for key in chain(self._given or (), self._stale)}
 
     def count(self, taken: Taken = NOTHING) -> int:
         """Count the keys that are free, so far as that is known before they are read."""
@@ -173,6 +176,12 @@ class Keys:
                 self._left -= 1
             yield dict(key)
 
+    def note_made(self, key: Key) -> None:
+        """Forget a key that was made, since it will not be found again."""
+        identity = _identity(key)
+        if identity not in self._listed:
+            self._seen.discard(identity)
+
     def hand_back(self, key: Key) -> None:
         """Let a key be handed out again in the next pass: it was not made here."""
         self._seen.discard(_identity(key))
@@ -180,7 +189,7 @@ class Keys:
     def _free(self, keys: Iterable[Key], taken: Taken) -> Iterator[Key]:
         for key in keys:
             identity = _identity(key)
-            if identity in self._seen or (taken is not NOTHING and key in taken):
+            if identity in self._seen or (taken is not NOTHING and self._job_key(key) in taken):
                 continue
             self._seen.add(identity)
             yield key
@@ -261,7 +270,7 @@ def make_keys(
     rest = iter(keys)
     pace = _Pace()
     left = sys.maxsize if max_calls is None else max_calls
-    while left > 0 and (batch := list(islice(rest, min(pace.next_size(), left)))):
+    while left > 0 and (batch := list(islice(rest, min(pace.next_size(), left, maker.most)))):
         for outcome in _make_batch(maker, batch, begin):
             if outcome.status != "skipped":
                 left -= 1
@@ -475,6 +484,8 @@ def populate(
                         keys.hand_back(outcome.key)
                     elif left is not None:
                         left -= 1
+                    if outcome.status == "made":
+                        keys.note_made(outcome.key)
                     results.add(outcome)
         return results.as_dict()
 

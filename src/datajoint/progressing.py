@@ -66,6 +66,9 @@ class Unclassed:
     def target(self) -> Table:
         return FreeTable(self.connection, self.name.full)
 
+    def _jobs_to_do(self, restrictions: Iterable[Any]) -> QueryExpression:
+        return restricted_keys(self, restrictions)
+
     @property
     def class_name(self) -> str:
         return to_camel_case(self.name.table)
@@ -79,13 +82,13 @@ class Unclassed:
 
 def remaining(table: Populated, restrictions: Iterable[Any] = ()) -> tuple[int, int]:
     """Count the keys that are not made, and all keys."""
-    keys = restricted_keys(table, restrictions)
+    keys = table._jobs_to_do(restrictions)
     return len(not_made(keys, table.target)), len(keys)
 
 
 def _counts(table: Populated, entries: _Entries) -> Counts:
     """Count the keys of a table in each state."""
-    keys = restricted_keys(table, ())
+    keys = table._jobs_to_do(())
     pending = not_made(keys, table.target)
     total, missing = len(keys), len(pending)
     reserved, error, ignored = (

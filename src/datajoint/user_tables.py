@@ -25,7 +25,7 @@ _Table = TypeVar("_Table", bound="UserTable")
 _BASE = r"[a-z][a-z0-9]*(?:_[a-z][a-z0-9]*)*"
 
 #: What users define, and may call as functions of a class.
-_OF_USERS = {"definition", "database", "declaration_context", "key_source", "transient_errors"}
+_OF_USERS = {"definition", "database", "declaration_context", "transient_errors"}
 _OF_USERS |= {"make", "make_fetch", "make_compute", "make_insert"}
 #: What a class answers as its instances do.
 _INSTANCE_MEMBERS = (
@@ -50,10 +50,6 @@ class TableMeta(type):
     def _is_bound(cls) -> bool:
         """Whether the class stands for a table: tiers do not."""
         return cls.__module__ != __name__ and cls.__module__ != "datajoint.table"
-
-    @property
-    def key_source(cls) -> Any:
-        return cls().key_source
 
     def __and__(cls: type[_Table], other: Any) -> _Table:  # type: ignore[misc]
         return cls().restrict(other)

@@ -6,12 +6,14 @@ Manual 2.3, 3.1, 3.2.1 and 9.5.2.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import gc
 import itertools
 import json
 import logging
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +23,7 @@ from urllib.parse import quote
 import pytest
 
 import datajoint as dj
+from datajoint import making
 from datajoint.errors import AccessError, DataJointError, LostConnectionError, MissingTableError
 from servers import Server
 
@@ -421,11 +424,32 @@ class TestRefusals:
     def test_too_many_connections(self, accounts, user, open_, server):
         accounts.limit(user)
         first = open_(user)
-        text = refusal(lambda: open_(user))
+        text = refusal(lambda: open_(user), LostConnectionError)
         assert text.startswith(
             f"The server at {server.host}:{server.port} has too many connections ("
         )
         assert first.is_connected
+
+    def test_populate_waits_for_a_free_connection(self, accounts, user, open_, monkeypatch):
+        """Workers that come back to a server all at once may be too many at first."""
+        accounts.limit(user)
+        first = open_(user)
+        accounts.connection.kill(first.connection_id)
+        others = []
+
+        def wait(seconds):
+            if others:
+                others.pop().close()
+            sleep(0.02)
+
+        sleep = time.sleep
+        while not others:
+            with contextlib.suppress(LostConnectionError):
+                others.append(open_(user))
+        monkeypatch.setattr(making.time, "sleep", wait)
+        ask = making.Patience(first).run
+        assert ask(lambda: first.query("SELECT 1").fetchall()) == [(1,)]
+        assert not others
 
     def test_the_password_is_not_shown(self, user, open_, caplog, capsys):
         with caplog.at_level(logging.DEBUG, logger="datajoint"):

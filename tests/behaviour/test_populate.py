@@ -366,6 +366,28 @@ class TestInsertOutsideOfMake:
         with pytest.raises(DataJointError, match="allow_direct_insert"):
             table.insert1({"image_id": 2})
 
+    def test_in_make_by_the_name_of_the_class(self, schema, pipeline):
+        """As in 0.14; other auto-populated tables have a `make` of their own."""
+        Copied = pipeline.Image  # noqa: F841 - in the definition
+
+        @schema
+        class Copy(dj.Computed):
+            definition = "-> Copied"
+
+            def make(self, key):
+                if key["image_id"] == 1:
+                    Copy.insert1(key)
+                elif key["image_id"] == 2:
+                    Copy().insert([key])
+                else:
+                    pipeline.Segmentation.insert1(key)
+
+        result = Copy.populate(suppress_errors=True)
+        assert result["success_count"] == 2
+        assert all("`__segmentation`" in text for _, text in result["error_list"])
+        with pytest.raises(DataJointError, match="allow_direct_insert"):
+            Copy.insert1({"image_id": 3})
+
     def test_parts_may_be_inserted(self, pipeline):
         pipeline.Segmentation.insert1({"image_id": 1}, allow_direct_insert=True)
         pipeline.Segmentation.ROI.insert1((1, 0, [1], [0.5]))

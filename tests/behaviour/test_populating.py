@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import os
@@ -101,6 +102,29 @@ class TestCost:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 2_000_000
+
+    def test_memory_for_many_keys_that_are_made(self, Scan, Result):
+        """Keys that were made are forgotten: only those that failed are remembered."""
+        fill(Scan, 20_000)
+        table, options = Result(), populating.Options(suppress_errors=True)
+        sizes = []
+
+        class Workers(contextlib.nullcontext):
+            def make_keys(self, keys, max_calls):
+                for number, key in enumerate(keys):
+                    if number in (5_000, 19_999):
+                        sizes.append(tracemalloc.get_traced_memory()[0])
+                    failed = number % 1000 == 0
+                    error = ValueError("no luck") if failed else None
+                    yield populating.Outcome(key, "failed" if failed else "made", 0.0, error)
+
+        tracemalloc.start()
+        result = populating.populate(
+            table, populating.Keys(table, (), None, options), options, Workers()
+        )
+        tracemalloc.stop()
+        assert (result["success_count"], len(result["error_list"])) == (19_980, 20)
+        assert sizes[1] - sizes[0] < 500_000
 
     def test_batches_grow_while_makes_are_short(self, Scan, Result, monkeypatch):
         fill(Scan, 300)
@@ -223,7 +247,7 @@ class TestReservations:
         assert swept == [0, 4, 6]
 
     def test_a_key_is_tried_once(self, Scan, Result, monkeypatch, schema):
-        """Neither a key that failed nor one of which nothing was kept is tried in another pass."""
+        """A key that failed is not tried in another pass; one of which nothing was kept is."""
         fill(Scan, 4)
         freed = iter([0, 1, 0])
         monkeypatch.setattr("datajoint.leases.Lease.sweep", lambda self, name: next(freed))
@@ -237,7 +261,7 @@ class TestReservations:
 
         Result.work = work
         Result.populate(reserve_jobs=True, suppress_errors=True)
-        assert tried == [0, 1, 2, 3]
+        assert tried == [0, 1, 2, 3, 0, 2, 3]
 
     def test_keys_of_many_types(self, schema):
         @schema
@@ -269,6 +293,74 @@ class TestReservations:
         assert Copy.populate(reserve_jobs=True)["success_count"] == 3
         assert len(schema.jobs) == 0
         assert Copy.populate(keys=Source.fetch("KEY"))["success_count"] == 0
+
+    def test_keys_that_share_an_entry(self, Scan, schema):
+        """A class may say by which key a key is reserved."""
+        fill(Scan, 5)
+        reserved = []
+
+        @schema
+        class Pair(dj.Computed):
+            definition = "-> Scan"
+
+            def _job_key(self, key):
+                return {"pair": key["scan"] // 2}
+
+            def make(self, key):
+                reserved.append((key["scan"], *schema.jobs.fetch("key")))
+                if key["scan"] == 2:
+                    raise ValueError("no luck")
+                self.insert1(key)
+
+        result = Pair.populate(reserve_jobs=True, suppress_errors=True)
+        assert reserved == [(i, {"pair": i // 2}) for i in (0, 1, 2)] + [
+            (4, {"pair": 1}, {"pair": 2})
+        ]
+        assert result["success_count"] == 3
+        assert schema.jobs.fetch("key", "status", as_dict=True) == [
+            {"key": {"pair": 1}, "status": "error"}
+        ]
+        assert Pair.populate(reserve_jobs=True) == {"success_count": 0, "error_list": []}
+
+    @pytest.mark.parametrize(
+        ("message", "noted"),
+        [
+            ("a\0b\ud800", "ValueError: a\\x00b\\ud800"),
+            ("x" * 20_000_000, "ValueError: " + "x" * 2023 + "...truncated"),
+        ],
+        ids=["what texts cannot hold", "long"],
+    )
+    def test_texts_of_errors(self, Scan, Result, schema, message, noted):
+        """Whatever they are, they are noted."""
+        fill(Scan, 1)
+
+        def work(scan):
+            raise ValueError(message)
+
+        Result.work = work
+        result = Result.populate(reserve_jobs=True, suppress_errors=True)
+        assert result["error_list"] == [({"scan": 0}, f"ValueError: {message}")]
+        assert schema.jobs.fetch1("status", "error_message") == ("error", noted)
+        assert schema.jobs.fetch1("error_stack").startswith("Traceback (most recent")
+        (schema.jobs).delete()
+        schema.jobs.error(Result.table_name, {"scan": 0}, message, message)
+        assert len(schema.jobs) == 1
+
+    def test_an_error_without_a_text(self, Scan, Result, schema):
+        class Speechless(Exception):
+            def __str__(self):
+                raise RuntimeError("no words")
+
+        def work(scan):
+            if scan == 0:
+                raise Speechless
+
+        fill(Scan, 2)
+        Result.work = work
+        result = Result.populate(reserve_jobs=True, suppress_errors=True)
+        text = "Speechless: (its text cannot be told: RuntimeError)"
+        assert result == {"success_count": 1, "error_list": [({"scan": 0}, text)]}
+        assert schema.jobs.fetch1("error_message") == text
 
 
 class TestLosses:
@@ -723,6 +815,29 @@ class TestKeySources:
         assert Twice.populate(reserve_jobs=True)["success_count"] == 1
         assert Twice.fetch1("y") == 8
         assert Twice.populate()["success_count"] == 0
+
+    def test_set_after_the_definition(self, Scan, Result):
+        fill(Scan, 4)
+        Result.key_source = Scan & "scan > 1"
+        assert len(Result.key_source) == 2
+        assert Result.populate()["success_count"] == 2
+        assert Result.progress(display=False) == (0, 2)
+
+    def test_of_a_class_that_chooses_what_is_to_do(self, Scan, schema):
+        @schema
+        class Low(dj.Computed):
+            definition = "-> Scan"
+
+            def _jobs_to_do(self, restrictions):
+                return super()._jobs_to_do(restrictions) & "scan < 2"
+
+            def make(self, key):
+                self.insert1(key)
+
+        fill(Scan, 4)
+        assert Low.progress(display=False) == (2, 2)
+        assert Low.populate("scan > 0")["success_count"] == 1
+        assert Low.populate()["success_count"] == 1
 
     def test_null_in_what_is_made(self, schema, Scan):
         """A NULL among the entities excludes no other key."""

@@ -311,7 +311,9 @@ class MySQLBackend(Backend):
                 + f" ({text})"
             )
         if code in _TOO_MANY:
-            return DataJointError(f"The server at {self._place} has too many connections ({text})")
+            return LostConnectionError(
+                f"The server at {self._place} has too many connections ({text})"
+            )
         if code in (CR.CR_CONN_HOST_ERROR, CR.CR_CONNECTION_ERROR, CR.CR_UNKNOWN_HOST):
             return LostConnectionError(
                 f"There is no database server at {self._place}. Check database.host and "

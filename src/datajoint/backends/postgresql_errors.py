@@ -77,7 +77,7 @@ _CONNECT_ERRORS: tuple[tuple[str, type[DataJointError], str], ...] = (
     ),
     (
         r"too many clients|too many connections|remaining connection slots|connection limit",
-        DataJointError,
+        LostConnectionError,
         "The {server} has too many connections",
     ),
     (r"starting up|shutting down|recovery mode", LostConnectionError, "The {server} is not ready"),
