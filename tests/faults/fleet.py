@@ -90,8 +90,9 @@ class Fleet:
         return not alive or any(process.returncode == 0 for process in self._ended)
 
     def kill_one(self, chance: random.Random) -> None:
-        """Kill a worker, and start another."""
-        if ready := self.ready():
+        """Kill a worker, and start another; most must have begun, or none would ever get far."""
+        ready = self.ready()
+        if 2 * len(ready) > len(self._running):
             process = chance.choice(ready)
             self._killed.add(process.pid)
             process.send_signal(signal.SIGKILL)
