@@ -6,6 +6,7 @@
 #   make soak     set up, and run the tests with random definitions long; EXAMPLES=1000
 #   make soak-queries  set up, and compare random queries with a model; EXAMPLES=20000
 #   make soak-stores  set up, and let processes insert, delete, fetch and collect; SECONDS=60
+#   make soak-populate  set up, and let processes populate one SQLite file; SECONDS=300
 #   make benchmark  set up, and time restrictions by many keys and large results
 #   make benchmark-blobs  set up, and time packing and unpacking beside DataJoint 0.14
 #   make fuzz     set up, and unpack hostile blobs; EXAMPLES=1000000
@@ -26,7 +27,7 @@ PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test interop soak soak-queries soak-stores fuzz
+.PHONY: help demo test interop soak soak-queries soak-stores soak-populate fuzz
 .PHONY: benchmark benchmark-blobs benchmark-stores benchmark-populate faults lint docs clean
 .DELETE_ON_ERROR:
 
@@ -55,6 +56,11 @@ soak-stores: SECONDS = 60
 soak-stores: $(VENV)/.test
 	DJ_TEST_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/behaviour/test_stores_garbage.py \
 		-k processes $(ARGS)
+
+soak-populate: SECONDS = 300
+soak-populate: $(VENV)/.test
+	DJ_TEST_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/behaviour/test_populate_soak.py \
+		-k sqlite $(ARGS)
 
 benchmark: $(VENV)/.test
 	$(BIN)/python benchmarks/queries.py

@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import datajoint as dj
+import soak
 from datajoint.errors import ConflictError
 from datajoint.storage.registry import get_store
 
@@ -187,42 +186,16 @@ def run(
     processes: int = 8,
     kills: int = 4,
 ) -> Counter[str]:
-    """Run the processes, and count what they did.
-
-    Raises
-    ------
-    AssertionError
-        With what a process wrote when it failed.
-    """
+    """Run the processes, and count what they did; see :func:`soak.run`."""
     (folder / "notes").mkdir()
     for content in CONTENTS:
         (folder / "notes" / f"{content}.txt").write_text(f"notes {content}\n" * 100)
 
-    def start(number: int, seconds: float) -> subprocess.Popen[str]:
+    def given(number: int, seconds: float) -> list[Any]:
         (folder / str(number)).mkdir()
-        given = [number, options, store, schema, str(folder), seconds]
-        command = [sys.executable, __file__, json.dumps(given)]
-        return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return [number, options, store, schema, str(folder), seconds]
 
-    started = time.monotonic()
-    running = [start(number, seconds) for number in range(processes)]
-    killed: list[subprocess.Popen[str]] = []
-    for number in range(processes, processes + kills):
-        time.sleep(seconds / (kills + 1))
-        killed.append(running.pop(0))
-        killed[-1].send_signal(signal.SIGKILL)
-        running.append(start(number, seconds - (time.monotonic() - started)))
-    counts: Counter[str] = Counter(kills=kills)
-    failures = []
-    for process in running:
-        output, errors = process.communicate()
-        counts.update(json.loads(output.splitlines()[-1]) if output else {})
-        failures += [errors] * (process.returncode != 0)
-    for process in killed:
-        _, errors = process.communicate()
-        failures += [errors] * ("Traceback" in errors)
-    assert not failures, "\n\n".join(failures)
-    return counts
+    return soak.run(__file__, given, seconds, processes, kills)
 
 
 def main() -> None:

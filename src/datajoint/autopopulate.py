@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from .condition import AndList
 from .declare import TableSpec, with_provenance
+from .distributing import distribution
 from .errors import DataJointError
 from .expression import QueryExpression
 from .key_source import default_key_source, restricted_keys
@@ -143,6 +144,8 @@ class AutoPopulate(Table):
         make_kwargs: Mapping[str, Any] | None = None,
         retries: int = 0,
         backoff: float = 1.0,
+        processes: int | None = 1,
+        executor: Any = None,
         refresh: str | None = None,
     ) -> dict[str, Any]:
         """Call ``make`` for every key of the key source for which the table has no entities.
@@ -178,6 +181,11 @@ class AutoPopulate(Table):
         backoff : float
             Seconds before the first of these; each pause is twice as long as the one before,
             more or less by chance.
+        processes : int or None
+            So many processes of this machine make the keys; None: one for each of its cores.
+        executor : Executor, optional
+            Whose processes make the keys: anything with the methods of
+            ``concurrent.futures.Executor``, or the client of a Dask cluster.
         refresh : {None, "stale"}
             ``"stale"``: make the keys that :meth:`stale` lists again, before those that are
             missing. Each is deleted, with what depends on it, and made in one transaction.
@@ -190,7 +198,8 @@ class AutoPopulate(Table):
         Raises
         ------
         DataJointError
-            When the table is restricted, or inside a transaction.
+            When the table is restricted, or inside a transaction; when other processes cannot be
+            sent the class, or cannot open the database.
         NotImplementedError
             When the class does not say how keys are made.
 
@@ -216,7 +225,8 @@ class AutoPopulate(Table):
             backoff=backoff,
             refresh=refresh,
         )
-        return populate(self, Keys(self, restrictions, keys, options), options)
+        workers = distribution(self, options, processes, executor)
+        return populate(self, Keys(self, restrictions, keys, options), options, workers)
 
     # -- provenance -----------------------------------------------------------------------------
 

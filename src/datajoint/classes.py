@@ -16,7 +16,7 @@ from .autopopulate import AutoPopulate
 from .connection import Connection
 from .declare import TableName
 from .logging import logger
-from .references import is_table_class, parts_of
+from .references import Names, is_table_class, parts_of
 from .user_tables import Part, UserTable, bind, tier_of
 from .utils import to_camel_case
 
@@ -197,7 +197,7 @@ def _make_class(
     attributes = {
         "__module__": module,
         "__qualname__": ".".join(path),
-        "declaration_context": context,
+        "declaration_context": Names(context),
     }
     class_: type[UserTable] = new_class(
         path[-1], (mixin, tier), None, lambda n: n.update(attributes)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from getpass import getpass
 from typing import Any
+from uuid import uuid4
+from weakref import WeakValueDictionary
 
 from .alter import Alteration, diff
 from .backends.base import Cursor
@@ -110,7 +113,9 @@ class Connection(Session):
         self._cache: QueryCache | None = None
         self.init_fun: str | None = settings["connection.init_function"]
         # A function, so that printing what the connection has does not show the password.
-        self._setting = settings.get
+        self._settings = settings.copy
+        self._token = uuid4().hex
+        _here[self._token] = self
         self._catalog: dict[str, dict[str, TableSpec]] = {}
         #: Schema, table and attribute → its type, as the code of the table has it.
         self.adapted: dict[tuple[str, str, str], Adapted] = {}
@@ -124,7 +129,34 @@ class Connection(Session):
     def conn_info(self) -> dict[str, Any]:
         """``host``, ``port``, ``user`` and ``passwd`` that the connection was opened with."""
         names = {"host": "host", "port": "port", "user": "user", "passwd": "password"}
-        return {name: self._setting(f"database.{setting}") for name, setting in names.items()}
+        settings = self._settings()
+        return {name: settings.get(f"database.{setting}") for name, setting in names.items()}
+
+    # -- in other processes -------------------------------------------------------------------
+
+    def __reduce__(self) -> Any:
+        """Travel as settings, the password too; another process opens its own session by them.
+
+        Each process opens one for the same settings. Where this one is the connection that
+        everything uses by default, it is so there.
+        """
+        is_default = conn.connection is self
+        state = {"adapted": self.adapted, "schemas": list(self.schemas.values())}
+        return _arrive, (self._token, self.elsewhere(), self.init_fun, is_default), state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.adapted.update(state["adapted"])  # the schemas have registered themselves
+
+    def elsewhere(self) -> dict[str, Any]:
+        """Give the settings by which another process opens the same database.
+
+        Raises
+        ------
+        DataJointError
+            When no other process can open it, as one in memory.
+        """
+        settings = self._backend.elsewhere(self._settings())
+        return {name: settings[name] for name in settings if name.startswith("database.")}
 
     # -- statements ---------------------------------------------------------------------------
 
@@ -174,12 +206,10 @@ class Connection(Session):
         return _DictCursor(cursor) if as_dict else cursor
 
     def _read_written(self, query: str, args: Values) -> Cursor:
-        """Run a query of the user; note what it gives, if that is wanted."""
-        cursor = self._backend.execute_written(query, args)
-        if self._is_recording:
-            with self._noting(self._backend.own_text(query), args) as note:
-                cursor = FetchedCursor(cursor)
-                note(cursor.rows)
+        """Run a query of the user, and fetch its result: the session is free, whoever reads it."""
+        with self._noting(self._backend.own_text(query), args) as note:
+            cursor = FetchedCursor(self._backend.execute_written(query, args))
+            note(cursor.rows)
         return cursor
 
     def rows(self, statement: SQL, *, locks: bool = False) -> list[tuple[Any, ...]]:
@@ -611,5 +641,44 @@ def _with_account(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 conn = _Conn()
+
+#: The connections of this process, and of one that it was forked from.
+_here: WeakValueDictionary[str, Connection] = WeakValueDictionary()
+#: Those that came from other processes, by what they were opened with.
+_arrived: dict[Any, Connection] = {}
+_arriving = threading.Lock()
+
+
+def _arrive(
+    token: str, settings: dict[str, Any], init_fun: str | None, is_default: bool
+) -> Connection:
+    """Find the connection that another process has sent, or open one like it."""
+    with _arriving:
+        found = _here.get(token)
+        if found is None and is_default and _is_at(conn.connection, settings):
+            found = conn.connection
+        if found is None:
+            key = (init_fun, *(repr(settings[name]) for name in sorted(settings)))
+            if key not in _arrived:
+                options = {name.partition(".")[2]: value for name, value in settings.items()}
+                _arrived[key] = Connection(init_fun=init_fun, **options)
+            found = _arrived[key]
+        if is_default:
+            conn.connection = found
+        return found
+
+
+#: What tells whether two connections are with one database, by one account.
+_PLACE = tuple(f"database.{name}" for name in ("backend", "host", "port", "name", "path", "user"))
+
+
+def _is_at(connection: Connection | None, settings: Mapping[str, Any]) -> bool:
+    """Tell whether a connection is with the database of some settings, by the same account."""
+    try:
+        here = None if connection is None else connection.elsewhere()
+    except DataJointError:  # it is in memory
+        return False
+    return here is not None and all(here[name] == settings[name] for name in _PLACE)
+
 
 __all__ = ["Connection", "conn"]

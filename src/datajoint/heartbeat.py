@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 
 from .backends.base import Backend
-from .errors import DataJointError, LostConnectionError
+from .errors import DataJointError
 from .logging import logger
 from .sql.text import SQL
+from .streaming import mapped
 
 #: How many times a lease is renewed while it lasts.
 BEATS = 4
@@ -100,20 +101,11 @@ class Heartbeat:
         backend = self._backend or self._make()
         backend.close()
         self._backend = backend
-        try:
-            backend.connect()
-        except Exception as error:
-            raise backend.map_error(error) or error from error
+        mapped(backend, backend.connect)
         if backend.place != self._place:
             backend.close()
             self._backend = None
 
     def _execute(self, backend: Backend, statement: SQL) -> int:
         text, values = statement.compile(backend.dialect.placeholder)
-        try:
-            return backend.execute(text, values).rowcount
-        except Exception as error:
-            mapped = backend.map_error(error)
-            if isinstance(mapped, LostConnectionError):
-                backend.close()
-            raise mapped or error from error
+        return mapped(backend, lambda: backend.execute(text, values).rowcount)

@@ -123,8 +123,9 @@ class JobTable(ServiceTable):
 
     def complete(self, table_name: str, key: Mapping[str, Any]) -> None:
         """Remove the entry of a key."""
-        address = self._address(table_name, self.stored_key(table_name, key))
-        (self & {"table_name": table_name, "key_hash": address}).delete()
+        entries, _ = self._addresses(table_name, self.stored_key(table_name, key))
+        for address in entries:
+            (self & {"table_name": table_name, "key_hash": address}).delete()
 
     def error(
         self,
@@ -145,7 +146,8 @@ class JobTable(ServiceTable):
         """
         error_message = shortened(error_message)
         key = self.stored_key(table_name, key)
-        row = self.row("error", table_name, key) | {"key_hash": self._address(table_name, key)}
+        entries, free = self._addresses(table_name, key)
+        row = self.row("error", table_name, key) | {"key_hash": entries[0] if entries else free}
         row |= {"error_message": error_message, "error_stack": error_stack}
         insert_row(self.connection, self.spec, row, "replace")
 
@@ -182,28 +184,27 @@ class JobTable(ServiceTable):
             "connection_id": self.connection.connection_id,
         }
 
-    def _address(self, table_name: str, key: Mapping[str, Any]) -> str:
-        """Find where the entry of a key is, or would be."""
-        first = key_hash(key)
-        at = (algebra.Equal("table_name", None, table_name), algebra.Equal("key_hash", None, first))
-        entries = self.entries(algebra.AllOf(at))
-        is_free = all(is_entry_of(packed, key) for _, packed in entries)
-        return first if is_free else second_address(key)
+    def _addresses(self, table_name: str, key: Mapping[str, Any]) -> tuple[list[str], str]:
+        """Find where a key has entries, and where one would be."""
+        first, second = key_hash(key), second_address(key)
+        hashes = (algebra.Equal("key_hash", None, address) for address in (first, second))
+        table = algebra.Equal("table_name", None, table_name)
+        found = dict(self.entries(algebra.AllOf((table, algebra.AnyOf(tuple(hashes))))))
+        of_key = [a for a in (first, second) if a in found and is_entry_of(found[a], key)]
+        return of_key, second if first in found else first
 
     def _note(self, status: str, table_name: str, key: Mapping[str, Any]) -> bool:
         """Insert an entry, unless the key has one."""
         key = self.stored_key(table_name, key)
-        row = self.row(status, table_name, key)
-        for _ in range(2):
-            try:
-                insert_row(self.connection, self.spec, row)
-                return True
-            except DuplicateError:
-                address = self._address(table_name, key)
-                if address == row["key_hash"]:  # which is not that of another key
-                    return False
-                row["key_hash"] = address
-        return False
+        entries, free = self._addresses(table_name, key)
+        if entries:
+            return False
+        try:
+            row = self.row(status, table_name, key) | {"key_hash": free}
+            insert_row(self.connection, self.spec, row)
+        except DuplicateError:
+            return False
+        return True
 
 
 class Taken:
@@ -279,10 +280,13 @@ def _put(value: Any, type_: AttributeType | None) -> Any:
     return value
 
 
-def _storable(key: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Give the key for its entry; None if it has a value that blobs cannot hold, as a time."""
+def packed_key(key: Mapping[str, Any]) -> bytes | None:
+    """Pack a key for its entry; None if it has a value that blobs cannot hold, as a time."""
     try:
-        pack(dict(key))
+        return pack(dict(key))
     except DataJointError:
         return None
-    return dict(key)
+
+
+def _storable(key: Mapping[str, Any]) -> dict[str, Any] | None:
+    return None if packed_key(key) is None else dict(key)

@@ -64,6 +64,21 @@ def default_key_source(connection: Connection, name: TableName) -> QueryExpressi
     return joined
 
 
+def check_unrestricted(table: Populated) -> None:
+    """Refuse to populate a part of a table.
+
+    Raises
+    ------
+    DataJointError
+        Says what to do instead.
+    """
+    if table.restriction:
+        raise DataJointError(
+            f"A restricted table cannot be populated; restrict the keys instead, as in "
+            f"`{type(table).__name__}.populate(restriction)`"
+        )
+
+
 def restricted_keys(table: Populated, restrictions: Iterable[Any]) -> QueryExpression:
     """Select the keys of the key source that meet the restrictions, by primary key.
 
@@ -72,11 +87,7 @@ def restricted_keys(table: Populated, restrictions: Iterable[Any]) -> QueryExpre
     DataJointError
         When the table is restricted, or its key source is no query or does not fit the table.
     """
-    if table.restriction:
-        raise DataJointError(
-            f"A restricted table cannot be populated; restrict the keys instead, as in "
-            f"`{type(table).__name__}.populate(restriction)`"
-        )
+    check_unrestricted(table)
     source = table.key_source
     if isinstance(source, type):
         source = source()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from .backends.base import Seen
@@ -26,7 +26,15 @@ from .errors import AccessError, ConflictError, DataJointError, ReservationLostE
 from .hash import key_hash
 from .heartbeat import Heartbeat
 from .insertion import RowEncoder
-from .jobs import JobTable, Taken, identity, is_entry_of, second_address, shortened
+from .jobs import (
+    JobTable,
+    Taken,
+    identity,
+    is_entry_of,
+    packed_key,
+    second_address,
+    shortened,
+)
 from .logging import logger
 from .service import client, service_spec
 from .settings import config
@@ -38,15 +46,18 @@ LEASES = "~lease"
 _DEFINITION = """# workers that make entities of `{schema}`
 host : varchar(255)  # system hostname
 pid : int unsigned  # system process id
-connection_id : bigint unsigned  # of the session that makes them
+connection_id : bigint unsigned  # connection_id() when it began
 ---
 user = "" : varchar(255)  # database user
-session : bigint unsigned  # of the session that renewed the lease
+session : bigint unsigned  # of the session that makes them now
+heartbeat : bigint unsigned  # of the session that renews the lease
 renewed : double  # seconds since 1970
 expires : double  # seconds since 1970
 """
 #: So many reservations are made, or ended, by one statement.
 BATCH = 100
+#: Seconds by which it is known when the server was started.
+STARTING = 2.0
 #: How many times a statement is repeated that others are in the way of, and the longest pause.
 ATTEMPTS, PAUSE = 10, 0.2
 
@@ -85,14 +96,22 @@ class _LeaseRow:
     owner: Owner
     user: str
     session: int
+    heartbeat: int
     renewed: float
     is_over: bool
 
     @property
     def sessions(self) -> set[Seen]:
         """The sessions of the worker: that which makes, and that which renews."""
-        ids = {self.session, self.owner.connection_id}
-        return {Seen(id_, self.user, self.owner.host, self.renewed) for id_ in ids}
+        return {
+            Seen(id_, self.user, self.owner.host, self.renewed)
+            for id_ in (self.session, self.heartbeat)
+        }
+
+
+class _Entry(NamedTuple):
+    packed: bytes | None
+    is_ours: bool
 
 
 class Lease:
@@ -118,6 +137,7 @@ class Lease:
             dialect, *(dialect.table(n.schema, n.table) for n in (self._jobs.name, name))
         )
         self._name = name
+        self._session = 0
         #: Table and key → the address of what is reserved.
         self._held: dict[_Place, str] = {}
         #: What the transaction in progress, or the last one, completes.
@@ -131,21 +151,40 @@ class Lease:
         self._jobs.declare()
         if not self._declare():
             return
-        owner, user = self.owner.values, self._connection.get_user()
-        session = self._connection.connection_id
-        if not self._change(self._sql.take(owner, user, session, self._duration)):
-            # Of one who had the same numbers before, and is gone.
-            self._change(self._sql.release_all(owner))
-            self._change(self._sql.renew(owner, session, self._duration))
+        self._session = self._connection.connection_id
+        needed = "SELECT, INSERT, UPDATE or DELETE"
+        with self._connection.requiring(needed, "hold a lease in", self._name):
+            if not self._change(self._take(self._session), repeat=True):
+                # Of one who had the same numbers before, and is gone.
+                self._change(self._sql.release_all(self.owner.values), repeat=True)
+                self._change(self._renew(self._session, self._session), repeat=True)
         self._heartbeat = Heartbeat(
             self._connection.new_backend,
             self._connection.backend.place,
-            lambda session: self._sql.renew(owner, session, self._duration),
-            lambda session: self._sql.take(owner, user, session, self._duration),
+            lambda session: self._renew(None, session),
+            self._take,
             self._duration,
             str(self.owner),
         )
         self._heartbeat.start()
+
+    def _take(self, heartbeat: int) -> SQL:
+        session, user = self._connection.connection_id, self._connection.get_user()
+        values = {"user": user, "session": session, "heartbeat": heartbeat}
+        return self._sql.take({**self.owner.values, **values}, self._duration)
+
+    def _renew(self, session: int | None, heartbeat: int | None) -> SQL:
+        ids = {"session": session, "heartbeat": heartbeat}
+        known = {name: id_ for name, id_ in ids.items() if id_ is not None}
+        return self._sql.renew(self.owner.values, known, self._duration)
+
+    def _note_session(self) -> None:
+        """Let the new session answer for the lease, if the connection was lost and is back."""
+        session = self._connection.connection_id
+        if self._heartbeat is not None and session != self._session:
+            if not self._change(self._renew(session, None), repeat=True):
+                self._change(self._take(session), repeat=True)
+            self._session = session
 
     def _declare(self) -> bool:
         """Create the table of leases, unless it exists; tell whether it does."""
@@ -206,6 +245,7 @@ class Lease:
         list of dict
             Those that are ours now and were not before, in their order.
         """
+        self._note_session()
         self._verified = None
         stored = [self._jobs.stored_key(table_name, key) for key in keys]
         places = [(table_name, identity(key)) for key in stored]
@@ -222,33 +262,34 @@ class Lease:
         return chosen
 
     def _reserve(self, table_name: str, wanted: Mapping[_Place, Mapping[str, Any]]) -> None:
-        """Reserve keys, at their second addresses those whose first one another key has."""
-        for address in (key_hash, second_address):
-            at = {place: address(key) for place, key in wanted.items()}
-            # In an order that is the same for all, so that two who wait for each other are rare.
-            by_address = {at[place]: key for place, key in wanted.items()}
-            rows = [
-                {
-                    **self._jobs.row("reserved", table_name, by_address[there]),
-                    **self.owner.values,
-                    "key_hash": there,
-                }
-                for there in sorted(by_address)
-            ]
-            if self._insert(rows) == len(wanted):
-                self._held |= at
-                return
-            entries = self._entries(table_name, list(by_address))
-            others = {}
+        """Reserve keys, at their second addresses those whose first one another key has.
+
+        It is looked at both after a reservation: an entry of a key stays where it is when that of
+        the other key has gone.
+        """
+        seconds = {place: second_address(key) for place, key in wanted.items()}
+        at = {place: key_hash(key) for place, key in wanted.items()}
+        for _ in range(2):
+            self._insert(table_name, {at[place]: key for place, key in wanted.items()})
+            addresses = {*at.values(), *map(key_hash, wanted.values()), *seconds.values()}
+            entries = self._entries(table_name, sorted(addresses))
+            others, surplus = {}, []
             for place, key in wanted.items():
-                packed, is_ours = entries.get(at[place], (None, False))
-                if not is_entry_of(packed, key):
-                    others[place] = key
-                elif is_ours:
+                of_key = {
+                    address: entries[address].is_ours
+                    for address in (key_hash(key), seconds[place])
+                    if address in entries and is_entry_of(entries[address].packed, key)
+                }
+                if not all(of_key.values()):
+                    surplus += [address for address, is_ours in of_key.items() if is_ours]
+                elif at[place] in of_key:
                     self._held[place] = at[place]
+                elif at[place] in entries and at[place] != seconds[place]:
+                    others[place] = key
+            self._release(self.owner, table_name, surplus)
             if not others:
                 return
-            wanted = others
+            wanted, at = others, {place: seconds[place] for place in others}
 
     def taken(self, table_name: str) -> Taken:
         """Collect the keys of a table that have an entry in the jobs, whoever's."""
@@ -285,10 +326,12 @@ class Lease:
         address = self._held.get(place)
         if address is None:
             return False
-        _, is_ours = self._entries(table_name, [address]).get(address, (None, False))
-        if not is_ours:
-            self._held.pop(place)
-        return is_ours
+        entry = self._entries(table_name, [address]).get(address)
+        self._note_session()
+        if entry is not None and entry.is_ours:
+            return True
+        self._held.pop(place)
+        return False
 
     def release(self, table_name: str, keys: Iterable[Mapping[str, Any]]) -> None:
         """Give up the reservations of keys, those that are still ours."""
@@ -364,14 +407,12 @@ class Lease:
         }
         running = [row for row in leases.values() if not row.is_over]
         sessions = set(seen).union(*(row.sessions for row in running))
-        started, ended = 0.0, set[Seen]()
-        if sessions:
-            started, ended = self._connection.ended(sessions)
+        ended, started = self._connection.ended(sessions) if sessions else (set(), 0.0)
         # A server that was started since has ended all sessions: whoever lives will be back.
         over = [
             row
             for row in leases.values()
-            if row.is_over or (row.renewed >= started and row.sessions <= ended)
+            if row.is_over or (row.renewed >= started + STARTING and row.sessions <= ended)
         ]
         gone = {row.owner for row in over}
         return [
@@ -395,9 +436,14 @@ class Lease:
         rows = self._read(self._sql.all_leases())
         found = (
             _LeaseRow(
-                Owner(host, int(pid), int(id_)), user, int(session), float(renewed), bool(is_over)
+                Owner(host, int(pid), int(id_)),
+                user,
+                int(session),
+                int(heartbeat),
+                float(renewed),
+                bool(is_over),
             )
-            for host, pid, id_, user, session, renewed, is_over in rows
+            for host, pid, id_, user, session, heartbeat, renewed, is_over in rows
         )
         return {row.owner: row for row in found if row.owner != self.owner}
 
@@ -417,27 +463,33 @@ class Lease:
             self._held[place] = address
             self._verified = None
 
+    @cached_property
+    def _encoder(self) -> RowEncoder:
+        return RowEncoder(self._jobs.spec, self._connection.dialect, False, native_blobs=True)
+
     def _encoded(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Encode attributes of an entry."""
-        encoder = RowEncoder(self._jobs.spec, self._connection.dialect, False, native_blobs=True)
-        columns, values = encoder.encode(row)
+        columns, values = self._encoder.encode(row)
         return dict(zip(columns, values, strict=True))
 
-    def _insert(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Insert entries, but for those of keys that have one, and count them."""
-        encoded = [self._encoded(row) for row in rows]
-        columns = list(rows[0])
-        values = [[row.get(name) for name in columns] for row in encoded]
-        rest = [n for n in self._jobs.heading.stored_rest if n in columns]
-        return self._change(self._sql.reserve(columns, rest, values), repeat=True)
+    def _insert(self, table_name: str, keys: Mapping[str, Mapping[str, Any]]) -> None:
+        """Insert reservations at some addresses, where there is no entry."""
+        dialect, heading = self._connection.dialect, self._jobs.heading
+        blob = heading["key"].attribute_type
+        common = self._encoded(self._jobs.row("reserved", table_name, {}) | self.owner.values)
+        columns = list(common)
+        rows = []
+        # In an order that is the same for all, so that two who wait for each other are rare.
+        for address, key in sorted(keys.items(), key=lambda item: item[0]):
+            own = {"key_hash": address, "key": dialect.encode(packed_key(key), blob)}
+            rows.append(list((common | own).values()))
+        rest = [name for name in heading.stored_rest if name in columns]
+        self._change(self._sql.reserve(columns, rest, rows), repeat=True)
 
-    def _entries(
-        self, table_name: str, addresses: Sequence[str]
-    ) -> dict[str, tuple[bytes | None, bool]]:
-        """Read the keys at some addresses, and whether they are reserved by us."""
-        statement = self._sql.entries(table_name, addresses, self.owner.values)
-        rows = self._read(statement)
-        return {address: (packed, bool(is_ours)) for address, packed, is_ours in rows}
+    def _entries(self, table_name: str, addresses: Sequence[str]) -> dict[str, _Entry]:
+        """Read what is at some addresses."""
+        rows = self._read(self._sql.entries(table_name, addresses, self.owner.values))
+        return {address: _Entry(packed, bool(is_ours)) for address, packed, is_ours in rows}
 
     def _release(self, owner: Owner, table_name: str, addresses: Iterable[str]) -> int:
         """Delete reservations that are still those of an owner, and count them."""

@@ -5,6 +5,7 @@ Manual 9.1.2 and 9.1.3.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -12,14 +13,25 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import chain, islice
+from types import TracebackType
 from typing import Any, Protocol
 
 from . import leases
 from .errors import DataJointError, LostConnectionError
 from .expression import QueryExpression
 from .hash import deep_hash
-from .key_source import ORDERS, Key, Populated, arranged, not_made, restricted_keys, stream_keys
+from .key_source import (
+    ORDERS,
+    Key,
+    Populated,
+    arranged,
+    check_unrestricted,
+    not_made,
+    restricted_keys,
+    stream_keys,
+)
 from .logging import logger
 from .making import Makeable, Maker, Outcome, Patience, Terminated, error_text
 from .provenance import code_of, stale
@@ -63,6 +75,8 @@ class Options:
                 raise TypeError(f"populate: {name} must be an integer, not {value!r}")
             if value < 0:
                 raise DataJointError(f"populate: {name} cannot be negative ({value})")
+        if not isinstance(self.backoff, (int, float)):
+            raise TypeError(f"populate: backoff must be a number of seconds, not {self.backoff!r}")
         if not self.backoff >= 0:
             raise DataJointError(f"populate: backoff cannot be negative ({self.backoff})")
         if self.make_kwargs is not None and not isinstance(self.make_kwargs, Mapping):
@@ -110,6 +124,7 @@ class Keys:
         given: Iterable[Mapping[str, Any]] | None,
         options: Options,
     ) -> None:
+        check_unrestricted(table)
         self._connection = table.connection
         self._options = options
         self._left = options.limit
@@ -234,7 +249,7 @@ def make_keys(
     rest = iter(keys)
     pace = _Pace()
     left = sys.maxsize if max_calls is None else max_calls
-    while left > 0 and (batch := list(islice(rest, min(pace.size, left)))):
+    while left > 0 and (batch := list(islice(rest, min(pace.next_size(), left)))):
         for outcome in _make_batch(maker, batch, begin):
             if outcome.status != "skipped":
                 left -= 1
@@ -264,15 +279,19 @@ class _Pace:
     """How many keys are claimed at once: so many as take about half a second."""
 
     def __init__(self) -> None:
-        self.size = 1
+        self._size = 0
         self._seconds: float | None = None
 
     def learn(self, seconds: float) -> None:
         """Note how long a key took."""
         known = self._seconds
         self._seconds = seconds if known is None else 0.7 * known + 0.3 * seconds
-        fitting = int(BATCH_SECONDS / max(self._seconds, 1e-6))
-        self.size = max(1, min(fitting, 2 * self.size, BATCH_KEYS))
+
+    def next_size(self) -> int:
+        """Choose how many are claimed next; not more than twice as many as before."""
+        fitting = BATCH_SECONDS / max(self._seconds or 0.0, 1e-6)
+        self._size = max(1, min(int(fitting), 2 * self._size, BATCH_KEYS))
+        return self._size
 
 
 # -- gathering what comes of them ----------------------------------------------------------------
@@ -340,6 +359,31 @@ class Results:
         return {"success_count": self._successes, "error_list": self._errors}
 
 
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated("SIGTERM received")
+
+
+@cache
+def _follow_forks() -> None:
+    """Let children that ``make`` forks end by SIGTERM as always, from their first moment on."""
+    if not hasattr(os, "register_at_fork"):
+        return
+    thread = threading.local()
+
+    def before() -> None:
+        thread.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def in_parent() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, thread.mask)
+
+    def in_child() -> None:
+        if signal.getsignal(signal.SIGTERM) is _terminate:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        in_parent()
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
 @contextmanager
 def terminable() -> Iterator[None]:
     """End by an exception when the process is asked to end (SIGTERM), so that it ends cleanly.
@@ -353,19 +397,36 @@ def terminable() -> Iterator[None]:
     if before is not signal.SIG_DFL:
         yield
         return
-
-    def terminate(number: int, frame: object) -> None:
-        raise Terminated("SIGTERM received")
-
-    signal.signal(signal.SIGTERM, terminate)
+    _follow_forks()
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def populate(table: Table, keys: Keys, options: Options) -> dict[str, Any]:
-    """Make the keys here, one after another."""
+class Workers(Protocol):
+    """Other processes that make keys."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+    def make_keys(
+        self, keys: Iterable[Key], max_calls: int | None, /
+    ) -> Generator[Outcome, None, None]: ...
+
+
+def populate(
+    table: Table, keys: Keys, options: Options, workers: Workers | None = None
+) -> dict[str, Any]:
+    """Make the keys here, one after another, or let others make them."""
     with ExitStack() as stack:
         stack.enter_context(terminable())
         lease = None
@@ -375,9 +436,12 @@ def populate(table: Table, keys: Keys, options: Options) -> dict[str, Any]:
         maker = options.maker(table, lease)
         total = keys.count() if options.display_progress else None
         results = stack.enter_context(closing(Results(type(table).__name__, options, total)))
+        if workers is not None:
+            stack.enter_context(workers)
+        make = workers.make_keys if workers else partial(make_keys, maker, begin=results.begin)
         left = options.max_calls
         for free in passes(table, keys, lease):
-            with closing(make_keys(maker, free, left, results.begin)) as outcomes:
+            with closing(make(free, left)) as outcomes:
                 for outcome in outcomes:
                     if outcome.status == "skipped":
                         keys.hand_back(outcome.key)

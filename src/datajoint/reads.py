@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any
 
 from .backends.base import Cursor
+from .utils import batches
 
 Row = tuple[Any, ...]
 Values = Sequence[Any] | Mapping[str, Any]
@@ -24,6 +25,8 @@ _QUERY = re.compile(r"[\s(]*(select|values|with)\b[^;]*;?\s*", re.IGNORECASE)
 _CHANGE = re.compile(r"\b(insert|update|delete|replace|merge|into)\b", re.IGNORECASE)
 _ORDER = re.compile(r"\border\s+by\b", re.IGNORECASE)
 _BYTES = 16
+#: So many rows are taken in together.
+_BATCH = 100
 _BEGINNING = 400
 
 
@@ -49,26 +52,38 @@ class Digest:
     """
 
     def __init__(self, ordered: bool) -> None:
-        self._ordered = ordered
+        self._ordered = blake2b(digest_size=_BYTES) if ordered else None
         self._count = self._sum = 0
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take in more rows."""
-        for row in rows:
-            self._count += 1
-            hashed = blake2b(_packed(row), digest_size=_BYTES)
-            if self._ordered:
-                hashed.update(b"%d" % self._count)
-            self._sum += int.from_bytes(hashed.digest(), "big")
+        for batch in batches(rows, _BATCH):
+            self._count += len(batch)
+            packed = _packed(batch)
+            if self._ordered is not None:
+                for each in packed:
+                    self._ordered.update(each)
+            else:
+                digests = (blake2b(each, digest_size=_BYTES).digest() for each in packed)
+                self._sum += sum(int.from_bytes(digest, "big") for digest in digests)
 
     def __str__(self) -> str:
+        if self._ordered is not None:
+            return f"{self._count}:{self._ordered.hexdigest()}"
         return f"{self._count}:{self._sum % 2 ** (8 * _BYTES):0{2 * _BYTES}x}"
 
 
-def _packed(row: Row) -> bytes:
-    """Write the values of a row as bytes, the same ones for the same values in every process."""
+def _packed(rows: Sequence[Row]) -> list[bytes]:
+    """Write each row as bytes, the same ones for the same values in every process."""
     try:
-        return marshal.dumps(row, 2)  # later versions write references to objects too
+        return [marshal.dumps(row, 2) for row in rows]  # later versions write references, too
+    except ValueError:
+        return [_packed_row(row) for row in rows]
+
+
+def _packed_row(row: Row) -> bytes:
+    try:
+        return marshal.dumps(row, 2)
     except ValueError:  # decimals, dates and the like
         plain = [bytes(value) if isinstance(value, memoryview) else value for value in row]
         return repr(plain).encode(errors="surrogatepass")

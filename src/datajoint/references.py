@@ -25,6 +25,32 @@ from .utils import did_you_mean
 Context = Mapping[str, Any]
 
 
+class Names(Mapping[str, Any]):
+    """What names mean in the code around a class, and stay meaning as that goes on.
+
+    Other processes, to which the class may be sent, get none of it.
+
+    Parameters
+    ----------
+    known : mapping
+    """
+
+    def __init__(self, known: Context = MappingProxyType({})) -> None:
+        self._known = known
+
+    def __getitem__(self, name: str) -> Any:
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __reduce__(self) -> Any:
+        return Names, ()
+
+
 def find_table(
     reference: Reference, context: Context, connection: Connection, declaring: TableName
 ) -> TableSpec | None:

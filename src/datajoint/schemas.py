@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import suppress
+from functools import partial
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,7 +26,7 @@ from .insertion import RowEncoder, rows_of
 from .jobs import JobTable, Log
 from .logging import logger
 from .progressing import Unclassed, progress_frame
-from .references import Context, adapted_spec, parts_of
+from .references import Context, Names, adapted_spec, parts_of
 from .service import log_event
 from .settings import config
 from .source import write_python, write_stubs
@@ -93,6 +94,12 @@ class Schema:
 
     def __repr__(self) -> str:
         return f"Schema `{self.database}`" if self.database else "Schema (not activated)"
+
+    def __reduce__(self) -> Any:
+        """Travel to other processes as a name and a connection."""
+        if self._connection is None or self.database is None:
+            return Schema, ()
+        return _arrive, (self._connection, self.database)
 
     # -- activation -----------------------------------------------------------------------------
 
@@ -226,7 +233,7 @@ class Schema:
                 _fill(table, table.contents)
 
     def _declare_table(self, class_: type[UserTable], context: Context) -> None:
-        class_.declaration_context = context
+        class_.declaration_context = Names(context)
         table = class_()
         if not table.is_declared:
             self._declare_missing(table, context)
@@ -432,6 +439,17 @@ class Schema:
             )
 
 
+def _arrive(connection: Connection, name: str) -> Schema:
+    """Find the schema that another process has sent, or take it as it is there."""
+    schema: Schema | None = connection.schemas.get(name)
+    if schema is None:
+        schema = Schema()
+        schema._connection, schema.database = connection, name
+        connection.register(schema)
+    connection.forget_catalog(name)
+    return schema
+
+
 def _check_name(name: object) -> None:
     """Refuse what cannot be the name of a schema."""
     if not isinstance(name, str):
@@ -493,6 +511,7 @@ class VirtualModule(ModuleType):
     ) -> None:
         super().__init__(module_name, f"The tables of the schema `{schema_name}`.")
         vars(self).update(add_objects or {})
+        self.__added__ = dict(add_objects or {})
         self.schema = Schema(
             schema_name,
             connection=connection,
@@ -500,6 +519,11 @@ class VirtualModule(ModuleType):
             create_tables=create_tables,
         )
         self.schema.spawn_missing_classes(vars(self))
+
+    def __reduce__(self) -> Any:
+        """Travel to other processes by name; they make the classes anew."""
+        make = partial(VirtualModule, connection=self.schema.connection, add_objects=self.__added__)
+        return make, (self.__name__, self.schema.database)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -498,16 +498,9 @@ class Session:
         """End another session of the server."""
         self._run(lambda: self._backend.kill(session))
 
-    def ended(self, sessions: Collection[Seen]) -> tuple[float, set[Seen]]:
-        """Find which of some sessions have certainly ended.
-
-        Returns
-        -------
-        started : float
-            When the server began, in seconds since 1970 by its own clock; 0 if there is none.
-        ended : set of Seen
-        """
-        return self._run(lambda: (self._backend.started(), self._backend.ended(sessions)))
+    def ended(self, sessions: Collection[Seen]) -> tuple[set[Seen], float]:
+        """Find which of some sessions have certainly ended, and when the server began."""
+        return self._run(lambda: self._backend.ended(sessions))
 
     def set_password(self, password: str) -> None:
         """Change the password of the user."""

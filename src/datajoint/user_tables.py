@@ -16,7 +16,7 @@ from .declare import TableSpec
 from .errors import DataJointError
 from .expression import QueryExpression
 from .provenance import code_of
-from .references import parts_of
+from .references import Names, parts_of
 from .retrieval import Fetchable
 from .table import Table
 from .utils import from_camel_case
@@ -111,7 +111,7 @@ class UserTable(Table, metaclass=TableMeta):
         for part in parts:
             if part.declaration_context is None:
                 around = {**(class_.declaration_context or {}), **vars(class_)}
-                part.declaration_context = {**around, "master": class_, "self": part}
+                part.declaration_context = Names({**around, "master": class_, "self": part})
         return [self, *(part() for part in parts)]
 
 

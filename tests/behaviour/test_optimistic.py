@@ -468,6 +468,20 @@ def test_a_change_that_nobody_announced(lab, connection, other, backend):
     assert len(lab.Total()) == 0
 
 
+def test_a_result_that_was_not_read_to_its_end(lab, connection, other):
+    """It does not keep the session at the state that it is of."""
+    cursor = select(lab, "ORDER BY session")
+    assert cursor.fetchone() == (1, 10)
+    other.Session.insert1((4, 40, None))
+    lab.Total.insert1((1, 1))
+    with optimistic(connection):
+        assert len(lab.Session()) == 4
+        lab.Total.insert1((2, 2))
+    assert cursor.fetchone() == (2, 20)
+    assert cursor.fetchall() == [(3, 30)]
+    assert cursor.fetchone() is None
+
+
 # -- savepoints ------------------------------------------------------------------------------------
 
 

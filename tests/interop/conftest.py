@@ -53,15 +53,32 @@ def server(
 
 
 @pytest.fixture(scope="session")
-def incumbent_process(
-    server: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Incumbent]:
+def incumbent_python() -> str:
+    """The Python that has the other client."""
     python = Path(
         os.environ.get("DJ_TEST_INCUMBENT") or Path(sys.prefix, "incumbent", "bin", "python")
     )
     if not python.exists():
         _missing(f"no datajoint==0.14.10 at {python}; DJ_TEST_INCUMBENT names its Python")
-    process = Incumbent(str(python), tmp_path_factory.mktemp("incumbent") / "stderr", **server)
+    return str(python)
+
+
+@pytest.fixture(scope="session")
+def incumbent_process(
+    incumbent_python: str, server: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Incumbent]:
+    log = tmp_path_factory.mktemp("incumbent") / "stderr"
+    process = Incumbent(incumbent_python, log, **server)
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def another_incumbent(
+    incumbent_python: str, server: dict[str, Any], tmp_path: Path
+) -> Iterator[Incumbent]:
+    """The other client in a process that a test may kill."""
+    process = Incumbent(incumbent_python, tmp_path / "stderr", **server)
     yield process
     process.stop()
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from datajoint.errors import ReservationLostError
+from datajoint.leases import lease
 
 from .conftest import Pair, Sql
 from .sides import Here, Incumbent, Side
@@ -215,6 +220,82 @@ def test_errors_and_reservations_are_skipped_by_the_other(pair: Pair, sql: Sql) 
     pair.user.run("(lab.jobs & 'status = \"error\"').delete()")
     pair.user.run("done = Result.populate(reserve_jobs=True)")
     assert pair.assert_same("Result.fetch('sample_id', order_by='KEY').tolist()") == [0, 1, 2, 3]
+
+
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not become so"
+        time.sleep(0.01)
+
+
+def test_leases_do_not_disturb_the_other(
+    here: Here, incumbent: Incumbent, schema_name: str, sql: Sql
+) -> None:
+    for side in (here, incumbent):
+        side.run(PIPELINE, name=schema_name, pause=0, failing=[])
+    here.run("Sample.insert((n, 'x') for n in range(6))")
+    with lease(here.connection, schema_name) as ours:
+        keys = [{"sample_id": n, "name": "x"} for n in range(3)]
+        assert ours.reserve("__result", keys) == keys
+        assert sql(f"SELECT COUNT(*) FROM `{schema_name}`.`~lease`") == [(1,)]
+        # activated anew, with the table there
+        incumbent.run(PIPELINE, name=schema_name, pause=0, failing=[])
+        assert incumbent.value("lab.list_tables()") == here.value("lab.list_tables()")
+        assert incumbent.value("sorted(dj.Diagram(lab).nodes)") == [
+            f"`{schema_name}`.`__result__item`",
+            f"`{schema_name}`.`__result`",
+            f"`{schema_name}`.`sample`",
+        ]
+        assert incumbent.value("len(lab.jobs & 'status = \"reserved\"')") == 3
+        incumbent.run("virtual = dj.VirtualModule('virtual', name)")
+        assert incumbent.value("sorted(n for n in dir(virtual) if n[0].isupper())") == [
+            "Result",
+            "Sample",
+        ]
+        # and what is reserved here is passed over there
+        incumbent.run("Result.populate(reserve_jobs=True)")
+        assert incumbent.value("sorted(Result.fetch('sample_id').tolist())") == [3, 4, 5]
+        assert all(ours.holds("__result", key) for key in keys)
+        incumbent.run("(Sample & 'sample_id = 5').delete()")
+    incumbent.run("Result.populate(reserve_jobs=True)")
+    assert incumbent.value("sorted(Result.fetch('sample_id').tolist())") == [0, 1, 2, 3, 4]
+    incumbent.run("lab.drop()")
+    assert sql("SHOW DATABASES LIKE %s", schema_name) == []
+
+
+def test_what_the_other_makes_is_taken_over_when_it_is_killed(
+    here: Here, another_incumbent: Incumbent, schema_name: str, sql: Sql
+) -> None:
+    here.run(PIPELINE, name=schema_name, pause=0, failing=[])
+    another_incumbent.run(PIPELINE, name=schema_name, pause=600, failing=[])
+    here.run("Sample.insert((n, 'x') for n in range(6))")
+    another_incumbent.start("Result.populate(reserve_jobs=True)")
+    until(lambda: here.value("len(lab.jobs)"))
+    # it works for as long as it likes
+    here.run("done = Result.populate(reserve_jobs=True)")
+    assert here.value("done") == {"success_count": 5, "error_list": []}
+    assert here.value("lab.jobs.fetch('status').tolist()") == ["reserved"]
+    another_incumbent.kill()
+    until(lambda: here.value("Result.populate(reserve_jobs=True)['success_count']") == 1)
+    assert here.value("(len(Result()), len(Result.Item()), len(lab.jobs))") == (6, 12, 0)
+
+
+def test_what_is_made_here_is_left_to_the_other_when_it_is_lost(
+    here: Here, incumbent: Incumbent, schema_name: str
+) -> None:
+    """An incumbent knows no leases: what it has finds no place for a second one."""
+    for side in (here, incumbent):
+        side.run(PIPELINE, name=schema_name, pause=0, failing=[])
+    here.run("Sample.insert((n, 'x') for n in range(6))")
+    key = {"sample_id": 2, "name": "x"}
+    with lease(here.connection, schema_name) as ours:
+        ours.reserve("__result", [key])
+        incumbent.run("lab.jobs.delete()")
+        incumbent.run("Result.populate(reserve_jobs=True)")
+        with pytest.raises(ReservationLostError), here.connection.transaction:
+            ours.verify("__result", key)
+    assert here.value("len(Result())") == 6
 
 
 def test_keys_of_many_types(pair: Pair, sql: Sql) -> None:

@@ -139,6 +139,9 @@ LAYERS = [
     "provenance",
     "making",
     "populating",
+    "sending",
+    "scheduling",
+    "distributing",
     "progressing",
     "autopopulate",
     "user_tables",
@@ -158,7 +161,9 @@ LAYERS = [
 #: Packages that may be imported where they are used: optional ones, and slow ones.
 LOCAL_IMPORTS = {
     "IPython",
+    "cloudpickle",
     "fsspec",
+    "loky",
     "matplotlib",
     "networkx",
     "obstore",
@@ -171,6 +176,8 @@ LOCAL_IMPORTS = {
 
 #: What `import datajoint` must not load.
 HEAVY = (
+    "cloudpickle",
+    "loky",
     "pandas",
     "networkx",
     "sqlglot",

@@ -28,11 +28,13 @@ def test_order_counts_if_it_was_asked_for():
     assert digest(ROWS, ordered=True) != digest(ROWS[::-1], ordered=True)
 
 
-def test_rows_come_in_batches():
-    made = Digest(True)
-    for row in ROWS:
-        made.add([row])
-    assert str(made) == digest(ROWS, ordered=True)
+@pytest.mark.parametrize("ordered", [False, True])
+def test_rows_come_in_batches(ordered):
+    rows = [*ROWS, *((i, "x") for i in range(250)), *ROWS]
+    made = Digest(ordered)
+    for start in range(0, len(rows), 7):
+        made.add(iter(rows[start : start + 7]))
+    assert str(made) == digest(rows, ordered)
 
 
 @pytest.mark.parametrize("ordered", [False, True])

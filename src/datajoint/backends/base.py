@@ -123,6 +123,16 @@ class Backend(ABC):
         """Whether there is a database to connect to, as far as that can be told before."""
         return True
 
+    def elsewhere(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the settings that open the same database from another process.
+
+        Raises
+        ------
+        DataJointError
+            When no other process can open it.
+        """
+        return {**settings, "database.backend": self.name, "database.url": None}
+
     @property
     def has_ended(self) -> bool:
         """Whether the database has ended the session while it was idle."""
@@ -285,16 +295,17 @@ class Backend(ABC):
         """
         raise DataJointError(f"{self.description} has no sessions of other users")
 
-    def started(self) -> float:
-        """Tell when the server began, in seconds since 1970 by its clock; 0 if there is none.
-
-        All earlier sessions have ended, and their ids may be those of others.
-        """
-        return 0.0
-
     @abstractmethod
-    def ended(self, sessions: Collection[Seen]) -> set[Seen]:
-        """Find which of some sessions have certainly ended; what is not known counts as alive."""
+    def ended(self, sessions: Collection[Seen]) -> tuple[set[Seen], float]:
+        """Find which of some sessions have certainly ended; what is not known counts as alive.
+
+        Returns
+        -------
+        ended : set of Seen
+        started : float
+            When the server began, in seconds since 1970 by its clock, and with that all sessions
+            there are; 0 if there is no server.
+        """
 
     def kill(self, session: int) -> None:
         """End another session."""

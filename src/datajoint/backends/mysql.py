@@ -499,14 +499,10 @@ class MySQLBackend(Backend):
             "FROM information_schema.processlist WHERE id <> connection_id()"
         )
 
-    def started(self) -> float:
-        ((now,),) = self.execute("SELECT UNIX_TIMESTAMP()").fetchall()
+    def ended(self, sessions: Collection[Seen]) -> tuple[set[Seen], float]:
+        ((account, now),) = self.execute("SELECT current_user(), UNIX_TIMESTAMP()").fetchall()
         ((_, uptime),) = self.execute("SHOW GLOBAL STATUS LIKE 'Uptime'").fetchall()
-        return float(now) - float(uptime)
-
-    def ended(self, sessions: Collection[Seen]) -> set[Seen]:
-        started = self.started()
-        ((account,),) = self.execute("SELECT current_user()").fetchall()
+        started = float(now) - float(uptime)
         own, _, host = account.rpartition("@")
         # Those of other users are listed for whoever has this privilege.
         sees_all = self.execute(
@@ -521,7 +517,7 @@ class MySQLBackend(Backend):
             for each in sessions
             if each.moment + MARGIN < started
             or (each.id not in running and (sees_all or each.user.rpartition("@")[0] == own))
-        }
+        }, started
 
     def kill(self, session: int) -> None:
         try:

@@ -431,25 +431,22 @@ class PostgreSQLBackend(Backend):
             "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
 
-    def started(self) -> float:
-        query = "SELECT CAST(extract(epoch FROM pg_postmaster_start_time()) AS double precision)"
-        ((started,),) = self.execute(query).fetchall()
-        return float(started)
-
-    def ended(self, sessions: Collection[Seen]) -> set[Seen]:
+    def ended(self, sessions: Collection[Seen]) -> tuple[set[Seen], float]:
         # Of the sessions of others it may show no more than that they are there.
         rows = self.execute(
-            "SELECT pid, CAST(extract(epoch FROM backend_start) AS double precision) "
+            "SELECT 0, CAST(extract(epoch FROM pg_postmaster_start_time()) AS double precision) "
+            "UNION ALL SELECT pid, CAST(extract(epoch FROM backend_start) AS double precision) "
             "FROM pg_stat_activity WHERE coalesce(backend_type, 'client backend') = "
             "'client backend' AND pid = ANY (%s::bigint[])",
             (sorted({each.id for each in sessions}),),
         ).fetchall()
         running = dict(rows)
+        started = float(running.pop(0))
         return {
             each
             for each in sessions
             if each.id not in running or (running[each.id] or 0) > each.moment + MARGIN
-        }
+        }, started
 
     def kill(self, session: int) -> None:
         self.execute("SELECT pg_terminate_backend(%s)", (session,))

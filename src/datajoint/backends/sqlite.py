@@ -138,6 +138,14 @@ class SQLiteBackend(Backend):
     def exists(self) -> bool:
         return self.path == ":memory:" or Path(self.path).exists()
 
+    def elsewhere(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        if self.path == ":memory:":
+            raise DataJointError(
+                "A database in memory belongs to one process, and others cannot open it: keep it "
+                "in a file, as in dj.config['database.path'] = 'datajoint.db'"
+            )
+        return {**super().elsewhere(settings), "database.path": self.path}
+
     @property
     def user(self) -> str:
         return f"{getpass.getuser()}@localhost"
@@ -165,6 +173,7 @@ class SQLiteBackend(Backend):
         register(connection)
         self._connection = connection
         self._session_id = os.getpid() << PROCESS_SHIFT | secrets.randbits(PROCESS_SHIFT)
+        _OPEN.add(self._session_id)
 
     def _wait(self, calls: int) -> bool:
         """Wait for another process to finish writing, so long as the settings allow."""
@@ -177,6 +186,7 @@ class SQLiteBackend(Backend):
         if self._connection is not None:
             self._connection.close(True)
             self._connection = None
+            _OPEN.discard(self._session_id)
 
     def abandon(self) -> None:
         # Closing a SQLite file in a forked child would drop the parent's locks: keep it open.
@@ -435,13 +445,9 @@ class SQLiteBackend(Backend):
 
     # -- administration -----------------------------------------------------------------------
 
-    def ended(self, sessions: Collection[Seen]) -> set[Seen]:
+    def ended(self, sessions: Collection[Seen]) -> tuple[set[Seen], float]:
         here = platform.node()
-        return {
-            each
-            for each in sessions
-            if each.host == here and not is_running(each.id >> PROCESS_SHIFT)
-        }
+        return {each for each in sessions if each.host == here and not _is_open(each.id)}, 0.0
 
     def size_on_disk(self, name: TableName) -> int:
         full = f"{name.schema}.{name.table}"
@@ -454,6 +460,14 @@ class SQLiteBackend(Backend):
 
 
 _ABANDONED: list[apsw.Connection | None] = []
+#: The sessions of this process, besides those of its parent.
+_OPEN: set[int] = set()
+
+
+def _is_open(session: int) -> bool:
+    """Tell whether a session of a process on this computer is, or may be, open."""
+    process = session >> PROCESS_SHIFT
+    return session in _OPEN if process == os.getpid() else is_running(process)
 
 
 def _own_placeholder(match: re.Match[str]) -> str:

@@ -87,30 +87,28 @@ class Leasing:
 
     # -- leases -------------------------------------------------------------------------------
 
-    def take(self, owner: Mapping[str, Any], user: str, session: int, duration: float) -> SQL:
+    def take(self, values: Mapping[str, Any], duration: float) -> SQL:
         """Insert a lease, unless there is one of that owner."""
         clock = self.dialect.clock
-        given = {**owner, "user": user, "session": session}
-        names = ", ".join(map(self.dialect.quote, (*given, "renewed", "expires")))
+        names = ", ".join(map(self.dialect.quote, (*values, "renewed", "expires")))
         before, conflict = self.dialect.inserts["skip"]
         tail = conflict(self.leases, list(map(self.dialect.quote, _OWNER)), ())
         return SQL(
-            f"{before} {self.leases} ({names}) VALUES (", join(", ", map(Param, given.values())),
+            f"{before} {self.leases} ({names}) VALUES (", join(", ", map(Param, values.values())),
             f", {clock}, {clock} + ", Param(duration), f"){tail}",
         )  # fmt: skip
 
-    def renew(self, owner: Mapping[str, Any], session: int, duration: float) -> SQL:
-        """Put off the end of a lease, which another session may answer for from now on."""
+    def renew(self, owner: Mapping[str, Any], values: Mapping[str, Any], duration: float) -> SQL:
+        """Put off the end of a lease, and note which sessions answer for it from now on."""
         quote, clock = self.dialect.quote, self.dialect.clock
-        return SQL(
-            f"UPDATE {self.leases} SET {quote('session')} = ", Param(session),
-            f", {quote('renewed')} = {clock}, {quote('expires')} = {clock} + ", Param(duration),
-            " WHERE ", self._equal(owner),
-        )  # fmt: skip
+        given = [SQL(f"{quote(name)} = ", Param(value)) for name, value in values.items()]
+        given += [SQL(f"{quote('renewed')} = {clock}")]
+        given += [SQL(f"{quote('expires')} = {clock} + ", Param(duration))]
+        return SQL(f"UPDATE {self.leases} SET ", join(", ", given), " WHERE ", self._equal(owner))
 
     def all_leases(self) -> SQL:
-        """Select all leases: owner, account, session, last renewal, and whether it is over."""
-        names = map(self.dialect.quote, (*_OWNER, "user", "session", "renewed"))
+        """Select all leases: owner, account, sessions, last renewal, and whether it is over."""
+        names = map(self.dialect.quote, (*_OWNER, "user", "session", "heartbeat", "renewed"))
         over = f"CASE WHEN {self.dialect.quote('expires')} < {self.dialect.clock} THEN 1 ELSE 0 END"
         return SQL(f"SELECT {', '.join(names)}, {over} FROM {self.leases}")
 
