@@ -47,7 +47,7 @@ class Scale:
     patience : float
         The seconds after which workers that go on are taken for stuck.
     times : int
-        How many times the server is killed; the network is cut twice as often.
+        How many times the server is killed; the network is cut thrice as often.
     """
 
     keys: int = 300
@@ -203,16 +203,16 @@ def kill_server(trial: Trial) -> int:
 
 
 def cut_network(proxy: Proxy) -> Callable[[Trial], int]:
-    """Close all connections, or let nothing through and close them then."""
+    """Close all connections; let nothing through before that; or do not tell the server."""
 
     def cut(trial: Trial) -> int:
-        count = 2 * trial.scale.times
+        count = 3 * trial.scale.times
         for number in range(count):
             trial.wait_for((number + 1) / (count + 1))
-            if number % 2:
+            if number % 3 == 1:
                 proxy.stall()
                 time.sleep(trial.scale.outage)
-            proxy.cut()
+            proxy.cut(is_told=number % 3 != 2)
             time.sleep(trial.scale.outage)
             proxy.restore()
         return count
