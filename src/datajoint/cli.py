@@ -5,7 +5,7 @@ from __future__ import annotations
 import code
 import keyword
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -19,6 +19,8 @@ import datajoint
 from . import demo as demonstration
 from .backends.registry import get_backend
 from .classes import name_classes
+from .cli_populate import COMMANDS
+from .cli_shared import Connect, open_module
 from .connection import Connection, conn
 from .errors import DataJointError
 from .schemas import VirtualModule
@@ -28,8 +30,6 @@ from .user_tables import tier_of
 from .utils import did_you_mean
 from .version import __version__
 
-#: Opens the connection that the options ask for.
-Connect = Callable[[], Connection]
 _SCHEMAS = ("-s", "--schemas")
 
 
@@ -115,20 +115,22 @@ def main(
             raise click.UsageError("Two schemas have the same ALIAS.")
         if modules or (user, password, host) != (None, None, None):
             ctx.obj()
-        _interact({alias: _module(schema, alias) for alias, schema in modules.items()})
+        _interact({alias: open_module(schema, alias) for alias, schema in modules.items()})
     elif schemas:
         raise click.UsageError("--schemas is for the interactive Python, which has no command.")
 
 
-def _open(host: str | None, user: str | None, password: str | None) -> Connection:
-    """Connect as the options ask, to a database that exists."""
+def _open(
+    host: str | None, user: str | None, password: str | None, *, create: bool = False
+) -> Connection:
+    """Connect as the options ask, to a database that exists or is created."""
     account = (user, password) != (None, None)
     if account and host is None and not get_backend(choose_backend(config)).has_accounts:
         raise click.UsageError(
             "--user and --password are for a database server, and none is configured: "
             "say which one with --host."
         )
-    return conn(host, user, password, reset=account or host is not None, create=False)
+    return conn(host, user, password, reset=account or host is not None, create=create)
 
 
 # -- schemas --------------------------------------------------------------------------------------
@@ -144,18 +146,6 @@ def _split_alias(text: str) -> tuple[str, str]:
             "the name of a Python variable."
         )
     return alias, schema
-
-
-def _module(schema: str, name: str) -> VirtualModule:
-    """Open a schema that exists."""
-    try:
-        return VirtualModule(name, schema)
-    except DataJointError:
-        known = conn().list_schemas()
-        if schema in known:
-            raise
-        hint = did_you_mean(schema, known) or "; they are listed by: dj schemas"
-        raise DataJointError(f"There is no schema `{schema}`{hint}") from None
 
 
 def _tables(module: VirtualModule) -> dict[str, FreeTable]:
@@ -226,7 +216,7 @@ def describe(connect: Connect, name: str) -> None:
     """  # noqa: D301 - \b keeps click from filling the lines that follow
     connect()
     schema, _, wanted = name.partition(".")
-    module = _module(schema, schema)
+    module = open_module(schema, schema)
     tables = _tables(module)
     if wanted:
         known = {**{table.table_name: table for table in tables.values()}, **tables}
@@ -273,7 +263,7 @@ def save(connect: Connect, schema: str, output: str | None, format: str) -> None
       dj save lab_mice --output mice.pyi --format stubs
     """  # noqa: D301 - \b keeps click from filling the lines that follow
     connect()
-    text = _module(schema, schema).schema.save(output, format)
+    text = open_module(schema, schema).schema.save(output, format)
     if text is not None:
         click.echo(text, nl=False)
 
@@ -322,6 +312,9 @@ def demo(database: str, picture: str) -> None:
     """
     demonstration.main(database, picture)
 
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 if __name__ == "__main__":
     main()

@@ -335,10 +335,10 @@ class Lease:
 
     def release(self, table_name: str, keys: Iterable[Mapping[str, Any]]) -> None:
         """Give up the reservations of keys, those that are still ours."""
-        places = [self._place(table_name, key) for key in keys]
-        self._release(
-            self.owner, table_name, [self._held.pop(p) for p in places if p in self._held]
-        )
+        places = {self._place(table_name, key) for key in keys} & self._held.keys()
+        self._release(self.owner, table_name, [self._held[place] for place in places])
+        for place in places:  # only now: after a loss of the connection it is done again
+            del self._held[place]
 
     def fail(self, table_name: str, key: Mapping[str, Any], message: str, stack: str) -> bool:
         """Make an error of the reservation of a key.
@@ -349,7 +349,7 @@ class Lease:
             False when the reservation was not ours any more; nothing is noted then.
         """
         place = self._place(table_name, key)
-        address = self._held.pop(place, None)
+        address = self._held.get(place)
         if address is None:
             return False
         values = self._encoded(
@@ -367,7 +367,9 @@ class Lease:
             self.owner.values,
             {name: values[name] for name in ("status", "error_message", "error_stack")},
         )
-        return self._change(statement) == 1
+        count = self._change(statement)
+        del self._held[place]
+        return count == 1
 
     # -- others -----------------------------------------------------------------------------------
 

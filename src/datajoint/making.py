@@ -362,6 +362,12 @@ class Maker:
         if lease is not None and keys:
             Patience(self.connection).run(lambda: lease.release(self._table_name, keys))
 
+    def abandon(self, keys: Sequence[Key]) -> None:
+        """Give up reservations at the end, without waiting for a database that was lost."""
+        if self.lease is not None and keys:
+            with suppress(DataJointError):  # others find out
+                self.lease.release(self._table_name, keys)
+
     # -- one of them ---------------------------------------------------------------------------
 
     def make(self, key: Key) -> Outcome:
@@ -388,23 +394,24 @@ class Maker:
                 logger.debug("Skipping %s of %s: %s", key, self.table.name, error)
                 self.release([key])
                 return Outcome(key, "skipped", time.perf_counter() - start)
-            self._note(key, error)
+            self._fail_patiently(key, error)
             return Outcome(key, "failed", time.perf_counter() - start, error)
-        except BaseException as error:
-            with suppress(DataJointError):
-                if isinstance(error, Terminated):
-                    self.release([key])
-                else:
-                    self._note(key, error)
+        except BaseException as error:  # the program ends, and waits for nothing
+            if isinstance(error, Terminated):
+                self.abandon([key])
+            else:
+                with suppress(DataJointError):
+                    self._fail(key, error)
             raise
 
-    def _note(self, key: Key, error: BaseException) -> None:
+    def _fail(self, key: Key, error: BaseException) -> None:
         """Note an error in the jobs, if the key is reserved."""
-        lease = self.lease
-        if lease is not None:
-            text = error_text(error)
+        if self.lease is not None:
             stack = "".join(traceback.format_exception(error))
-            Patience(self.connection).run(lambda: lease.fail(self._table_name, key, text, stack))
+            self.lease.fail(self._table_name, key, error_text(error), stack)
+
+    def _fail_patiently(self, key: Key, error: Exception) -> None:
+        Patience(self.connection).run(lambda: self._fail(key, error))
 
     def _was_made_by_others(self, key: Key, error: Exception) -> bool:
         return isinstance(error, DuplicateError) and self._is_made(key)

@@ -40,6 +40,8 @@ from .provenance import code_of, stale
 BATCH_SECONDS, BATCH_KEYS = 0.5, 100
 #: Seconds after which the keys that are left are kept in a temporary file.
 ASIDE_SECONDS = 5.0
+#: Seconds between two keys that the progress bar shows.
+REDRAW_SECONDS = 0.05
 
 
 class Table(Makeable, Populated, Protocol):
@@ -99,6 +101,8 @@ class Taken(Protocol):
 
     def __contains__(self, key: object, /) -> bool: ...
 
+    def __len__(self) -> int: ...
+
 
 #: No key is taken.
 NOTHING: Taken = frozenset[Key]()
@@ -140,10 +144,10 @@ class Keys:
         #: Those that have been handed out.
         self._seen: set[tuple[Any, ...]] = set()
 
-    def count(self) -> int:
-        """Count the keys, those that have an entry in the jobs among them."""
+    def count(self, taken: Taken = NOTHING) -> int:
+        """Count the keys that are free, so far as that is known before they are read."""
         count = len(self._given or ()) if self._pending is None else len(self._pending)
-        count += len(self._stale)
+        count = max(0, count + len(self._stale) - len(taken))
         limits = (self._options.limit, self._options.max_calls)
         return min(count, *(limit for limit in limits if limit is not None), count)
 
@@ -272,7 +276,7 @@ def _make_batch(maker: Maker, keys: list[Key], begin: Callable[[Key], object]) -
             begin(key)
             yield maker.make(key)
     finally:
-        maker.release(claimed)
+        maker.abandon(claimed)
 
 
 class _Pace:
@@ -305,25 +309,33 @@ class Results:
     name : str
         What the bar is called.
     options : Options
-    total : int or None
-        How many keys there are; without it, there is no bar.
     """
 
-    def __init__(self, name: str, options: Options, total: int | None) -> None:
+    def __init__(self, name: str, options: Options) -> None:
+        self._name = name
         self._options = options
         self._successes = 0
         self._errors: list[tuple[Key, Any]] = []
         self._bar: Any = None
-        if total:
+        self._drawn = 0.0
+
+    def expect(self, count: int) -> None:
+        """Draw the bar, if it is wanted, for so many more keys."""
+        if self._bar is not None:
+            self._bar.total = self._bar.n + count
+        elif count:
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=total, desc=name, unit="key", file=sys.stderr)
+            self._bar = tqdm(total=count, desc=self._name, unit="key", file=sys.stderr)
 
     def begin(self, key: Key) -> None:
         """Show a key as the one in hand."""
         if self._bar is not None:
             in_hand = ", ".join(f"{name}={value}" for name, value in key.items())[:40]
-            self._show(in_hand)
+            now = time.monotonic()
+            is_due = now - self._drawn > REDRAW_SECONDS
+            self._show(in_hand, refresh=is_due)
+            self._drawn = now if is_due else self._drawn
 
     def add(self, outcome: Outcome) -> None:
         """Count what came of a key.
@@ -344,14 +356,14 @@ class Results:
         if self._bar is not None:
             self._bar.update()
 
-    def _show(self, in_hand: str) -> None:
+    def _show(self, in_hand: str, *, refresh: bool) -> None:
         errors = f"errors={len(self._errors)}" if self._errors else ""
-        self._bar.set_postfix_str(", ".join(filter(None, (errors, in_hand))), refresh=False)
+        self._bar.set_postfix_str(", ".join(filter(None, (errors, in_hand))), refresh=refresh)
 
     def close(self) -> None:
         """Leave the bar as it is, without a key in hand."""
         if self._bar is not None:
-            self._show("")
+            self._show("", refresh=False)
             self._bar.close()
 
     def as_dict(self) -> dict[str, Any]:
@@ -434,14 +446,15 @@ def populate(
             schema = table.target.name.schema
             lease = stack.enter_context(leases.lease(table.connection, schema))
         maker = options.maker(table, lease)
-        total = keys.count() if options.display_progress else None
-        results = stack.enter_context(closing(Results(type(table).__name__, options, total)))
+        results = stack.enter_context(closing(Results(type(table).__name__, options)))
         if workers is not None:
             stack.enter_context(workers)
         make = workers.make_keys if workers else partial(make_keys, maker, begin=results.begin)
         left = options.max_calls
-        for free in passes(table, keys, lease):
-            with closing(make(free, left)) as outcomes:
+        for taken in passes(table, lease):
+            if options.display_progress:
+                results.expect(keys.count(taken))
+            with closing(make(keys.one_pass(taken), left)) as outcomes:
                 for outcome in outcomes:
                     if outcome.status == "skipped":
                         keys.hand_back(outcome.key)
@@ -451,18 +464,18 @@ def populate(
         return results.as_dict()
 
 
-def passes(table: Table, keys: Keys, lease: leases.Lease | None) -> Iterator[Iterator[Key]]:
-    """Go through the keys that are free, again while the death of others makes more of them free.
+def passes(table: Table, lease: leases.Lease | None) -> Iterator[Taken]:
+    """Tell which keys are taken, again while the death of others makes more of them free.
 
-    Each pass must have been made before the next one begins.
+    The keys that are free must have been made before the next time.
     """
     if lease is None:
-        yield keys.one_pass()
+        yield NOTHING
         return
     name = table.target.table_name
     patience = Patience(table.connection)
     patience.run(lambda: lease.sweep(name))
     while True:
-        yield keys.one_pass(patience.run(lambda: lease.taken(name)))
+        yield patience.run(lambda: lease.taken(name))
         if not patience.run(lambda: lease.sweep(name)):
             return

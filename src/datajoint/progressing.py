@@ -113,6 +113,20 @@ def _entries(connection: Connection, schema: str) -> dict[str, _Entries]:
     return dict(found)
 
 
+def count_keys(tables: Sequence[Any]) -> list[Counts | None]:
+    """Count the keys of tables; None where it is not known which there are."""
+    schemas = {(id(t.connection), t.name.schema): t.connection for t in tables}
+    entries = {place: _entries(schemas[place], place[1]) for place in schemas}
+    rows: list[Counts | None] = []
+    for table in tables:
+        if isinstance(table, Unclassed) and not table.has_parents:
+            rows.append(None)
+            continue
+        place = (id(table.connection), table.name.schema)
+        rows.append(_counts(table, entries[place].get(table.name.table, {})))
+    return rows
+
+
 def progress_frame(tables: Iterable[Any]) -> pd.DataFrame:
     """Show how far computed and imported tables are populated, parents first.
 
@@ -128,16 +142,8 @@ def progress_frame(tables: Iterable[Any]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    ordered = _sorted(list(tables))
-    schemas = {(id(t.connection), t.name.schema): t.connection for t in ordered}
-    entries = {place: _entries(schemas[place], place[1]) for place in schemas}
-    rows: list[Counts | None] = []
-    for table in ordered:
-        if isinstance(table, Unclassed) and not table.has_parents:
-            rows.append(None)
-            continue
-        place = (id(table.connection), table.name.schema)
-        rows.append(_counts(table, entries[place].get(table.name.table, {})))
+    ordered = parents_first(tables)
+    rows = count_keys(ordered)
     data = {
         name: pd.Series([None if row is None else asdict(row)[name] for row in rows], dtype="Int64")
         for name in Counts.__annotations__
@@ -147,7 +153,7 @@ def progress_frame(tables: Iterable[Any]) -> pd.DataFrame:
     return frame
 
 
-def _sorted(tables: list[Any]) -> list[Any]:
+def parents_first(tables: Iterable[Any]) -> list[Any]:
     """Sort tables, parents first, those of each connection for themselves."""
     by_connection: dict[int, dict[str, Any]] = defaultdict(dict)
     for table in tables:

@@ -204,6 +204,8 @@ class Session:
         What follows in it must not be done alone, so everything is refused until it is left.
         """
         self._broken = error
+        self._seen = None
+        self._later.clear()
         if not isinstance(error, LostConnectionError):
             self._call(self._backend.rollback)
         return type(error)(*error.args, "The transaction has been rolled back; it can be repeated")
@@ -435,8 +437,7 @@ class Session:
         LostConnectionError
             When the connection is lost for good.
         """
-        with self.unrecorded():
-            yield from self._changed(reads, self._run_apart)
+        return self._changed(reads, self._run_apart)
 
     def _run_apart(self, operation: Callable[[], str]) -> str:
         """Run an operation of which an error does not end the transaction in progress."""

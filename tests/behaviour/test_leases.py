@@ -6,6 +6,8 @@ import datetime as dt
 import logging
 import os
 import platform
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from datajoint.errors import ConflictError, DataJointError, ReservationLostError
 from datajoint.hash import key_hash
 from datajoint.jobs import ServiceTable
 from datajoint.leases import Lease, lease
+from datajoint.utils import is_running
 
 from .other_process import Failed, OtherProcess
 from .test_connection import DURABLE
@@ -358,7 +361,6 @@ class TestFence:
                 calls.append(key["item"])
                 if key["item"] == 3 and calls.count(3) == 1:
                     bystander.delete()
-                    bystander.ignore = None
                     bystander.insert1(
                         {"table_name": TABLE, "key_hash": key_hash(key), "status": "reserved"}
                         | {"key": key, "host": "elsewhere", "pid": 1, "connection_id": 2**40}
@@ -378,13 +380,13 @@ class TestHeartbeat:
         new = {"item": 77}
         with (
             lease(connect(), schema.database) as two,
-            lease(connection, schema.database, 0.4) as one,
+            lease(connection, schema.database, 4) as one,
         ):
             mine = leases & one.owner.values
             one.reserve(TABLE, [new])
             connection.start_transaction(optimistic=True)
             Item.fetch()
-            for _ in range(4):
+            for _ in range(2):
                 before = mine.fetch1("renewed")
                 until(lambda before=before: mine.fetch1("renewed") > before)
                 assert two.sweep(TABLE) == 0
@@ -407,7 +409,7 @@ class TestHeartbeat:
     def test_it_opens_another_session_when_its_own_is_lost(
         self, schema, connection, connect, leases, caplog
     ):
-        with lease(connect(), schema.database) as two, lease(connection, schema.database, 2) as one:
+        with lease(connect(), schema.database) as two, lease(connection, schema.database, 6) as one:
             mine = leases & one.owner.values
             one.reserve(TABLE, KEYS)
             until(lambda: mine.fetch1("heartbeat") != connection.connection_id)
@@ -734,6 +736,16 @@ def test_statements(count, schema, connection, connect):  # noqa: F811
         assert count(lambda: here.release(TABLE, keys[2:5])) == 1
         assert count(lambda: here.sweep(TABLE)) <= 6
         assert count(lambda: context.__exit__(None, None, None)) == 2
+
+
+def test_processes_that_run():
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert is_running(process.pid)
+    assert is_running(os.getpid())
+    process.kill()
+    until(lambda: not is_running(process.pid))  # a zombie until it is waited for
+    process.communicate()
+    assert not is_running(process.pid)
 
 
 def test_a_fork_leaves_the_lease_alone(schema, connection, connect, leases):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -625,6 +626,23 @@ class TestInterruptedStatements:
         assert len(lab.Total()) == 0
         lab.Total.insert1((3, 3))
         assert other.Total.fetch("total").tolist() == [3]
+
+    @pytest.mark.parametrize("in_transaction", [False, True])
+    def test_by_a_signal(self, lab, connection, backend, in_transaction):
+        if backend == "sqlite":
+            pytest.skip("a statement is done before the signal")
+        sleep = {"mysql": "SELECT SLEEP(60)", "postgresql": "SELECT pg_sleep(60)"}[backend]
+        if in_transaction:
+            connection.start_transaction()
+            lab.Total.insert1((1, 1))
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            connection.query(sleep).fetchall()
+        timer.join()
+        connection.cancel_transaction()
+        assert connection.query("SELECT 42").fetchall() == [(42,)]
+        assert len(lab.Total()) == 0
 
     def test_in_the_middle_of_a_result(self, lab, connection, monkeypatch):
         batches = lab.Session.fetch_batches("session", size=1, order_by="session")

@@ -16,7 +16,8 @@ def test_processes_that_populate_insert_and_read(target, tmp_path, backend, sche
     if backend != "sqlite":
         pytest.skip("it is about locks of a file")
     options = target.options(tmp_path)
-    counts = populate_soak.run(options, schema_name, SECONDS)
+    kills = max(3, int(SECONDS / 5))
+    counts = populate_soak.run(options, schema_name, SECONDS, kills=kills)
     with capsys.disabled() if SECONDS > 3 else nullcontext():
         print(f"\n{dict(counts)}")
     with dj.config(safemode=False):

@@ -15,7 +15,7 @@ from decimal import Decimal
 import pytest
 
 import datajoint as dj
-from datajoint import populating
+from datajoint import leases, making, populating
 from datajoint.errors import DataJointError, LostConnectionError
 
 from .test_statements import count  # noqa: F401 - a fixture
@@ -309,6 +309,32 @@ class TestLosses:
         assert Result.populate(reserve_jobs=True) == {"success_count": 30, "error_list": []}
         assert len(dj.Schema(Result.database, connection=connection).jobs) == 0
 
+    @pytest.mark.parametrize("done", [False, True], ids=["not done", "done"])
+    @pytest.mark.parametrize("what", ["release", "fail"])
+    def test_lost_while_the_jobs_are_changed(self, Result, schema, monkeypatch, what, done):
+        """What was to be released, or to be noted as an error, is so after the loss."""
+        key = {"scan": 1}
+        with leases.lease(Result.connection, Result.database) as lease:
+            maker = making.Maker(Result(), lease=lease)
+            assert maker.claim([key]) == [True]
+            change, losses = lease._change, []
+
+            def lose(statement, **options):
+                if losses:
+                    return change(statement, **options)
+                losses.append(change(statement, **options) if done else 0)
+                raise LostConnectionError("the network is down")
+
+            monkeypatch.setattr(lease, "_change", lose)
+            if what == "release":
+                maker.release([key])
+            else:
+                maker._fail_patiently(key, ValueError("no luck"))
+            assert len(losses) == 1
+            expected = [] if what == "release" else ["error"]
+            assert schema.jobs.fetch("status").tolist() == expected
+            assert not lease.held
+
 
 class TestEnds:
     @pytest.mark.parametrize("reserve_jobs", [False, True])
@@ -440,6 +466,24 @@ class TestBar:
         fill(Scan, 4)
         Result.populate(display_progress=True, **options)
         assert f"{total}/{total}" in capsys.readouterr().err
+
+    def test_keys_that_others_have_are_not_expected(self, Scan, Result, schema, capsys):
+        fill(Scan, 6)
+        schema.jobs.ignore(Result.table_name, {"scan": 2})
+        Result.populate(display_progress=True, reserve_jobs=True)
+        assert "5/5" in capsys.readouterr().err
+
+    def test_a_long_make_shows_its_key_meanwhile(self, Scan, Result, capsys):
+        fill(Scan, 2)
+        shown = []
+
+        def work(scan):
+            shown.append(capsys.readouterr().err)
+            time.sleep(0.1)
+
+        Result.work = work
+        Result.populate(display_progress=True)
+        assert ["scan=0" in shown[0], "scan=1" in shown[1]] == [True, True]
 
     def test_nothing_to_do(self, Result, capsys):
         Result.populate(display_progress=True)

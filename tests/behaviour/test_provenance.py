@@ -682,6 +682,21 @@ class TestRefresh:
         Doubled.populate("trace < 3", refresh="stale")
         assert sorted(calls) == [1, 2]
 
+    def test_by_other_processes(self, schema, Trace):
+        Trace.insert((n, n) for n in range(10, 20))
+        Doubled = doubled(schema, Trace, provenance=True)
+        code = provenance.code_of(Doubled)
+        assert Doubled.populate("trace < 18", processes=2, reserve_jobs=True) == done(10)
+        assert set(Doubled.made().fetch("made_code")) == {code}
+        assert Doubled.stale() == []
+        for trace in (1, 12, 13):
+            Trace.update1({"trace": trace, "level": 5})
+        assert len(Doubled.stale()) == 3
+        assert Doubled.populate(refresh="stale", processes=2, reserve_jobs=True) == done(5)
+        assert Doubled.stale() == []
+        assert len(Doubled & "double_level = 10") == 3
+        assert len(Doubled()) == 12
+
     def test_two_at_once(self, schema, Trace, connect):
         """Two workers make each stale key again once, between them."""
         Trace.insert((n, n) for n in range(10, 30))

@@ -154,14 +154,17 @@ def test_insert_of_many_rows(Item, count, backend):
     assert count(lambda: Item.insert(rows)) == expected[backend]
 
 
-def test_populate_one_key(Item, count):
+def test_populate_one_key(Item, count, backend):
     Item.Result.populate({"item": 0})
 
     def one() -> None:
         Item.Result.populate({"item": 1})
 
-    # the pending keys; begin, made meanwhile?, fetch1, insert1, commit
-    assert count(one) == 6
+    # the pending keys, made meanwhile?; begin, fetch1, insert1, commit. SQLite reads the keys in
+    # another session and begins twice, with a look at the version each; the servers prepare to send
+    # many keys, since the session is another than a new one would be.
+    expected = {"sqlite": 5 + 4, "mysql": 6 + 1, "postgresql": 6 + 4}
+    assert count(one) == expected[backend]
 
 
 @pytest.mark.parametrize("rows", [1, 100])

@@ -155,6 +155,9 @@ LAYERS = [
     "migrate",
     "garbage",
     "demo",
+    "worker",
+    "cli_shared",
+    "cli_populate",
     "cli",
 ]
 
