@@ -282,7 +282,14 @@ def _make_batch(maker: Maker, keys: list[Key], begin: Callable[[Key], object]) -
         while claimed:
             key = claimed.pop()
             begin(key)
-            yield maker.make(key)
+            outcome = maker.make(key)
+            yield outcome
+            if outcome.status == "skipped" and maker.lease is None and claimed:
+                # Others are at the same keys: look again which of them are made.
+                wanted = maker.claim(claimed)
+                gone = [key for key, is_wanted in zip(claimed, wanted) if not is_wanted]
+                claimed = [key for key, is_wanted in zip(claimed, wanted) if is_wanted]
+                yield from (Outcome(key, "skipped") for key in gone)
     finally:
         maker.abandon(claimed)
 

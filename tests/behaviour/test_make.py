@@ -549,6 +549,23 @@ class TestOthers:
         with pytest.raises(ValueError, match="no luck"):
             computed(schema, Image, **members).populate()
 
+    def test_others_who_are_at_the_same_keys(self, schema, Image, connect):
+        """What they made beside the key that both made at once is not made again."""
+        Image.insert((i, [0], 1) for i in range(4, 30))
+        connection = connect()
+        calls = []
+
+        def make(self, key):
+            calls.append(key["image"])
+            if key["image"] == 8:
+                other = dj.FreeTable(connection, self.full_table_name)
+                other.insert({"image": i, "total": -1} for i in range(8, 12))
+            self.insert1({**key, "total": 1})
+
+        Result = computed(schema, Image, make=make)
+        assert Result.populate() == {"success_count": 25, "error_list": []}
+        assert calls == [*range(1, 9), *range(12, 30)]
+
     def test_a_duplicate_of_its_own_is_an_error(self, schema, Image):
         def make(self, key):
             self.insert1({**key, "total": 1})
