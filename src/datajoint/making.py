@@ -501,9 +501,13 @@ class Maker:
                 self.lease.verify(self._table_name, key)
             self._commit()
             return True
-        except BaseException:
+        except BaseException as error:
+            lost_to = connection.lost_to
             if connection.in_transaction:
                 connection.cancel_transaction()
+            repeats = isinstance(error, (ConflictError, LostConnectionError))
+            if lost_to is not None and isinstance(error, Exception) and not repeats:
+                raise lost_to from error  # which is what `make` has made of it
             raise
         finally:
             table._allow_insert = type(table)._allow_insert
