@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -140,6 +140,8 @@ class Lease:
         self._session = 0
         #: Table and key → the address of what is reserved.
         self._held: dict[_Place, str] = {}
+        #: Table → the addresses of what may be reserved too: an interrupt has kept us from looking.
+        self._asked: dict[str, set[str]] = {}
         #: What the transaction in progress, or the last one, completes.
         self._verified: tuple[_Place, str] | None = None
         self._heartbeat: Heartbeat | None = None
@@ -202,7 +204,7 @@ class Lease:
             return False
         return True
 
-    def end(self, kept: Iterable[_Place] = (), *, is_last: bool = True) -> None:
+    def end(self, kept: Container[_Place] = (), *, is_last: bool = True) -> None:
         """Release what is still reserved, but for what an outer use of the lease has.
 
         Errors are logged only: what is left behind is released by others, when they notice.
@@ -213,9 +215,13 @@ class Lease:
             self._heartbeat.stop()
         try:
             self._restore()
-            by_table: dict[str, list[str]] = {}
-            for table_name, key in self._held.keys() - set(kept):
-                by_table.setdefault(table_name, []).append(self._held.pop((table_name, key)))
+            outer = {place: address for place, address in self._held.items() if place in kept}
+            by_table, self._asked = self._asked, {}
+            for (table_name, _), address in self._held.items():
+                by_table.setdefault(table_name, set()).add(address)
+            for (table_name, _), address in outer.items():
+                by_table[table_name].discard(address)
+            self._held = outer
             for table_name, addresses in by_table.items():
                 self._release(self.owner, table_name, addresses)
             if is_last and self._heartbeat is not None:
@@ -253,6 +259,7 @@ class Lease:
         before = set(self._held)
         for part in batches(wanted.items(), BATCH):
             self._reserve(table_name, dict(part))
+        self._asked.clear()
         ours = self._held.keys() - before
         chosen = []
         for place, key in zip(places, keys):
@@ -486,6 +493,7 @@ class Lease:
             own = {"key_hash": address, "key": dialect.encode(packed_key(key), blob)}
             rows.append(list((common | own).values()))
         rest = [name for name in heading.stored_rest if name in columns]
+        self._asked.setdefault(table_name, set()).update(keys)
         self._change(self._sql.reserve(columns, rest, rows), repeat=True)
 
     def _entries(self, table_name: str, addresses: Sequence[str]) -> dict[str, _Entry]:

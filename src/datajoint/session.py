@@ -269,6 +269,17 @@ class Session:
         """Whether a transaction is in progress that leaves it to others to write, so far."""
         return self.in_transaction and self._seen is not None
 
+    @property
+    def lost_to(self) -> ConflictError | LostConnectionError | None:
+        """The conflict, or the loss, that ended the transaction in progress, if one did.
+
+        Whatever error comes of it later, the transaction can be repeated.
+        """
+        broken = self._broken if self.in_transaction else None
+        if isinstance(broken, LostConnectionError):
+            return None if self.is_connected else broken
+        return broken if isinstance(broken, ConflictError) else None
+
     def start_transaction(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
         """Start a transaction.
 
@@ -415,14 +426,18 @@ class Session:
         """Let the optimistic transaction change something; what it has read must be as it was."""
         # An interruption leaves it broken.
         self._broken = ConflictError("The transaction was interrupted before its first change")
-        if self._call(self._backend.promote):
-            changed = next(self._changed(seen, self._call), None)
-            if changed is not None:
-                tables = ", ".join(self.tables_in(changed.text)) or "the database"
-                raise ConflictError(
-                    f"What the transaction has read of {tables} was changed by others before it "
-                    "changed anything itself"
-                )
+        try:
+            is_later = self._call(self._backend.promote)
+        except DataJointError as error:
+            self._broken = error
+            raise
+        changed = next(self._changed(seen, self._call), None) if is_later else None
+        if changed is not None:
+            tables = ", ".join(self.tables_in(changed.text)) or "the database"
+            raise ConflictError(
+                f"What the transaction has read of {tables} was changed by others before it "
+                "changed anything itself"
+            )
         for name in self._later:
             self._call(partial(self._backend.execute, f"SAVEPOINT {name}"))
         self._later.clear()
