@@ -224,6 +224,7 @@ class AutoPopulate(Table):
             retries=retries,
             backoff=backoff,
             refresh=refresh,
+            are_given=keys is not None,
         )
         workers = distribution(self, options, processes, executor)
         return populate(self, Keys(self, restrictions, keys, options), options, workers)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -208,7 +208,7 @@ class Lease:
             return False
         return True
 
-    def end(self, kept: Iterable[_Place] = (), *, is_last: bool = True) -> None:
+    def end(self, kept: Container[_Place] = (), *, is_last: bool = True) -> None:
         """Release what is still reserved, but for what an outer use of the lease has.
 
         Errors are logged only: what is left behind is released by others, when they notice.
@@ -219,7 +219,7 @@ class Lease:
             self._heartbeat.stop()
         try:
             self._restore()
-            stays = {place: self._held[place] for place in self._held.keys() & set(kept)}
+            stays = {place: address for place, address in self._held.items() if place in kept}
             left = self._begun | _addresses(self._held)
             by_table: dict[str, list[str]] = {}
             for table_name, address in left - _addresses(stays):
@@ -284,7 +284,6 @@ class Lease:
         at = {place: key_hash(key) for place, key in wanted.items()}
         found = {}
         for _ in range(2):
-            self._begun.update((table_name, address) for address in at.values())
             self._insert(table_name, {at[place]: key for place, key in wanted.items()})
             addresses = {*at.values(), *map(key_hash, wanted.values()), *seconds.values()}
             entries = self._entries(table_name, sorted(addresses))
@@ -504,6 +503,7 @@ class Lease:
             own = {"key_hash": address, "key": dialect.encode(packed_key(key), blob)}
             rows.append(list((common | own).values()))
         rest = [name for name in heading.stored_rest if name in columns]
+        self._begun.update((table_name, address) for address in keys)
         self._change(self._sql.reserve(columns, rest, rows), repeat=True)
 
     def _entries(self, table_name: str, addresses: Sequence[str]) -> dict[str, _Entry]:

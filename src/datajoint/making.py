@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from .connection import Connection
-from .declare import TableName
 from .errors import (
     ConflictError,
     DataJointError,
@@ -24,12 +23,11 @@ from .errors import (
     ReservationLostError,
 )
 from .hash import deep_hash
-from .key_source import Key, made_among
+from .key_source import Key, Populated, made_among, restricted_keys
 from .leases import Lease
 from .logging import logger
 from .provenance import code_of, keeper, remove_stale, stale
 from .settings import config
-from .table import Table
 
 _Result = TypeVar("_Result")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -52,20 +50,11 @@ def left_to_users(function: _Function) -> _Function:
     return function
 
 
-class Makeable(Protocol):
+class Makeable(Populated, Protocol):
     """What is needed of a table to make its keys."""
 
     _allow_insert: bool
     transient_errors: ClassVar[tuple[type[BaseException], ...]]
-
-    @property
-    def connection(self) -> Connection: ...
-
-    @property
-    def name(self) -> TableName: ...
-
-    @property
-    def target(self) -> Table: ...
 
     def _keeps_provenance(self) -> bool: ...
 
@@ -78,7 +67,8 @@ class Outcome:
     ----------
     key : dict
     status : str
-        ``made``, ``failed``, or ``skipped``: others have made it, or have taken it over.
+        ``made``, ``failed``, or ``skipped``: others have made it, have taken it over, or have
+        removed what it was to be made of.
     seconds : float
         How long it took.
     error : BaseException or None
@@ -304,6 +294,8 @@ class Maker:
         Seconds before the first of these; the pauses double.
     refresh : bool
         Whether to make keys that are stale again.
+    are_given : bool
+        Whether the keys are the user's, and not those of the key source.
     """
 
     def __init__(
@@ -314,6 +306,7 @@ class Maker:
         retries: int = 0,
         backoff: float = 1.0,
         refresh: bool = False,
+        are_given: bool = False,
     ) -> None:
         self.table = table
         self.lease = lease
@@ -323,6 +316,7 @@ class Maker:
         self._retries = retries
         self._backoff = backoff
         self._refresh = refresh
+        self._are_given = are_given
         self._keeper = keeper(table.target, type(table)) if table._keeps_provenance() else None
 
     # -- keys that are to be made --------------------------------------------------------------
@@ -390,7 +384,7 @@ class Maker:
             self.release([key])
             return Outcome(key, "skipped", time.perf_counter() - start)
         except Exception as error:
-            if isinstance(error, ReservationLostError) or self._was_made_by_others(key, error):
+            if isinstance(error, ReservationLostError) or self._was_changed_by_others(key, error):
                 logger.debug("Skipping %s of %s: %s", key, self.table.name, error)
                 self.release([key])
                 return Outcome(key, "skipped", time.perf_counter() - start)
@@ -413,8 +407,19 @@ class Maker:
     def _fail_patiently(self, key: Key, error: Exception) -> None:
         Patience(self.connection).run(lambda: self._fail(key, error))
 
-    def _was_made_by_others(self, key: Key, error: Exception) -> bool:
-        return isinstance(error, DuplicateError) and self._is_made(key)
+    def _was_changed_by_others(self, key: Key, error: Exception) -> bool:
+        """Tell whether the key failed because others have made it, or have removed its source."""
+        if isinstance(error, DuplicateError) and self._is_made(key):
+            return True
+        return not (self._are_given or self._has_source(key))
+
+    def _has_source(self, key: Key) -> bool:
+        """Tell whether a key is still one of the key source."""
+        try:
+            return Patience(self.connection).run(lambda: bool(restricted_keys(self.table, (key,))))
+        except Exception as error:  # the user's own, where the key source is
+            logger.debug("Whether %s is still in the key source is not known: %s", key, error)
+            return True
 
     def _is_made(self, key: Key) -> bool:
         patience = Patience(self.connection)
@@ -496,9 +501,13 @@ class Maker:
                 self.lease.verify(self._table_name, key)
             self._commit()
             return True
-        except BaseException:
+        except BaseException as error:
+            lost_to = connection.lost_to
             if connection.in_transaction:
                 connection.cancel_transaction()
+            repeats = isinstance(error, (ConflictError, LostConnectionError))
+            if lost_to is not None and isinstance(error, Exception) and not repeats:
+                raise lost_to from error  # which is what `make` has made of it
             raise
         finally:
             table._allow_insert = type(table)._allow_insert

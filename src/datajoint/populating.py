@@ -50,7 +50,13 @@ class Table(Makeable, Populated, Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """How a table is populated: the arguments of :meth:`AutoPopulate.populate`."""
+    """How a table is populated: the arguments of :meth:`AutoPopulate.populate`.
+
+    Attributes
+    ----------
+    are_given : bool
+        Whether the keys are given by the user.
+    """
 
     suppress_errors: bool = False
     return_exception_objects: bool = False
@@ -63,6 +69,7 @@ class Options:
     retries: int = 0
     backoff: float = 1.0
     refresh: str | None = None
+    are_given: bool = False
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
@@ -90,7 +97,8 @@ class Options:
     def maker(self, table: Table, lease: leases.Lease | None) -> Maker:
         """Make what makes the keys of a table."""
         refresh = self.refresh is not None
-        return Maker(table, self.make_kwargs, lease, self.retries, self.backoff, refresh)
+        options = (self.retries, self.backoff, refresh, self.are_given)
+        return Maker(table, self.make_kwargs, lease, *options)
 
 
 # -- the keys ------------------------------------------------------------------------------------
@@ -274,7 +282,14 @@ def _make_batch(maker: Maker, keys: list[Key], begin: Callable[[Key], object]) -
         while claimed:
             key = claimed.pop()
             begin(key)
-            yield maker.make(key)
+            outcome = maker.make(key)
+            yield outcome
+            if outcome.status == "skipped" and maker.lease is None and claimed:
+                # Others are at the same keys: look again which of them are made.
+                wanted = maker.claim(claimed)
+                gone = [key for key, is_wanted in zip(claimed, wanted) if not is_wanted]
+                claimed = [key for key, is_wanted in zip(claimed, wanted) if is_wanted]
+                yield from (Outcome(key, "skipped") for key in gone)
     finally:
         maker.abandon(claimed)
 
@@ -460,6 +475,8 @@ def populate(
                         keys.hand_back(outcome.key)
                     elif left is not None:
                         left -= 1
+                    if workers is not None:  # who do not tell what they begin
+                        results.begin(outcome.key)
                     results.add(outcome)
         return results.as_dict()
 

@@ -92,6 +92,8 @@ class Future(Protocol):
 
     def cancel(self) -> bool: ...
 
+    def done(self) -> bool: ...
+
     def result(self) -> Report: ...
 
     def add_done_callback(self, fn: Any, /) -> Any: ...
@@ -177,7 +179,7 @@ class Scheduler:
 
     def end(self, now: bool) -> None:
         """End all work: after the batches that are being made; or now, and they are undone."""
-        running = {future for future in self._flying if not future.cancel()}
+        running = {future for future in self._flying if not (future.done() or future.cancel())}
         try:
             while running and not now:
                 running.discard(self._next_done())

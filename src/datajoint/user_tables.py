@@ -24,13 +24,19 @@ from .utils import from_camel_case
 _Table = TypeVar("_Table", bound="UserTable")
 _BASE = r"[a-z][a-z0-9]*(?:_[a-z][a-z0-9]*)*"
 
+#: What users define, and may call as functions of a class.
+_OF_USERS = {"definition", "database", "declaration_context", "key_source", "transient_errors"}
+_OF_USERS |= {"make", "make_fetch", "make_compute", "make_insert"}
 #: What a class answers as its instances do.
-_INSTANCE_MEMBERS = frozenset(
-    name
-    for class_ in (Fetchable, QueryExpression, Changeable, Table, AutoPopulate)
-    for name in vars(class_)
-    if not name.startswith("_") or name in ("_repr_html_", "_update")
-) - {"definition", "database", "declaration_context", "key_source", "make"}
+_INSTANCE_MEMBERS = (
+    frozenset(
+        name
+        for class_ in (Fetchable, QueryExpression, Changeable, Table, AutoPopulate)
+        for name in vars(class_)
+        if not name.startswith("_") or name in ("_repr_html_", "_update")
+    )
+    - _OF_USERS
+)
 
 
 class TableMeta(type):

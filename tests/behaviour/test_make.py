@@ -22,8 +22,8 @@ from .relations import assert_rows
 
 
 @pytest.fixture(autouse=True)
-def no_pauses(monkeypatch):
-    """Note the pauses instead of making them."""
+def no_pauses(connection, monkeypatch):
+    """Note the pauses instead of making them; the server, which is waited for, runs by then."""
     made = []
     monkeypatch.setattr(making.time, "sleep", made.append)
     return made
@@ -153,6 +153,49 @@ class TestThreeParts:
 
         with pytest.raises(DataJointError, match="returned a generator"):
             computed(schema, Image, make=make).populate()
+
+    def test_parts_of_another_class(self, schema, Image):
+        calls = []
+        Result = computed(schema, Image, **self.three_methods(Image, calls))
+
+        @schema
+        class Doubled(dj.Computed):
+            definition = "-> Image\n---\ntotal : double"
+
+            def make_fetch(self, key):
+                return Result.make_fetch(self, key)
+
+            def make_compute(self, key, *fetched):
+                return [2 * total for total in Result.make_compute(self, key, *fetched)]
+
+            def make_insert(self, key, total):
+                Result.make_insert(self, key, total)
+
+        Doubled.populate()
+        assert_rows(Doubled(), [{**row, "total": 2 * row["total"]} for row in TOTALS])
+
+    @pytest.mark.parametrize("reserve_jobs", [False, True])
+    def test_other_tables_are_populated_while_it_computes(self, schema, Image, reserve_jobs):
+        calls = []
+        Result = computed(schema, Image, **self.three_methods(Image, calls))
+
+        @schema
+        class Last(dj.Computed):
+            definition = "-> Image\n---\ntotal : double"
+
+            def make_fetch(self, key):
+                return (key["image"],)
+
+            def make_compute(self, key, image):
+                Result.populate(key, reserve_jobs=reserve_jobs)
+                return (Result & key).fetch("total")
+
+            def make_insert(self, key, total):
+                self.insert1({**key, "total": total})
+
+        assert Last.populate(reserve_jobs=reserve_jobs)["success_count"] == 3
+        assert_rows(Last(), TOTALS)
+        assert len(schema.jobs) == 0
 
     @pytest.mark.parametrize("change", ["value", "row", "nested"])
     def test_changed_input(self, schema, Image, connect, change):
@@ -324,6 +367,30 @@ class TestConflicts:
         else:  # what is read from their snapshots may be out of date when they commit
             assert calls in ([2], conflicting)
 
+    @pytest.mark.parametrize("kind", [ValueError, DuplicateError, None])
+    def test_errors_that_make_turns_into_others(self, schema, Image, connect, backend, kind):
+        """A `make` that takes a conflict for something else is called again, too."""
+        if backend != "sqlite":
+            pytest.skip("the conflict is that of one writer")
+        other = dj.FreeTable(connect(), Image.full_table_name)
+        calls = []
+
+        def make(self, key):
+            factor = (Image & key).fetch1("factor")
+            calls.append(factor)
+            if len(calls) == 1:
+                other.update1({**key, "factor": 20})
+            try:
+                self.insert1({**key, "total": factor})
+            except DataJointError:
+                if kind is not None:
+                    raise kind("no luck") from None
+
+        Result = computed(schema, Image, make=make)
+        assert Result.populate("image = 2") == {"success_count": 1, "error_list": []}
+        assert calls == [2, 20]
+        assert Result.fetch1("total") == 20
+
     def test_computed_again_in_three_parts(self, schema, Image):
         """What was computed may have been changed by the attempt that failed."""
         attempts = []
@@ -347,6 +414,25 @@ class TestConflicts:
 
 
 class TestLosses:
+    def test_errors_that_make_turns_into_others(self, schema, Image, connect, backend):
+        if backend == "sqlite":
+            pytest.skip("a database in a file is not lost")
+        admin = connect()
+        calls = []
+
+        def make(self, key):
+            calls.append(key["image"])
+            if len(calls) == 1:
+                admin.kill(self.connection.connection_id)
+            try:
+                self.insert1({**key, "total": 0})
+            except DataJointError:
+                raise ValueError("no luck") from None
+
+        Result = computed(schema, Image, make=make)
+        assert Result.populate() == {"success_count": 3, "error_list": []}
+        assert calls == [1, 1, 2, 3]
+
     def test_made_again(self, schema, Image, connect, backend):
         if backend == "sqlite":
             pytest.skip("a database in a file is not lost")
@@ -431,6 +517,54 @@ class TestOthers:
         assert calls == [1, 2, 3]
         assert Result.fetch("total", order_by="KEY").tolist() == [1, -1, 1]
         assert len(schema.jobs) == 0
+
+    @pytest.mark.parametrize("reserve_jobs", [False, True])
+    def test_a_parent_removed_by_others_meanwhile(self, schema, Image, connect, reserve_jobs):
+        other = dj.FreeTable(connect(), Image.full_table_name)
+
+        def make(self, key):
+            if other & key & "image = 2":
+                (other & key).delete_quick()
+            self.insert1({**key, "total": 0})
+
+        Result = computed(schema, Image, make=make)
+        assert Result.populate(reserve_jobs=reserve_jobs) == {"success_count": 2, "error_list": []}
+        assert Result.fetch("image").tolist() == [1, 3]
+        assert len(schema.jobs) == 0
+
+    def test_a_key_that_is_given_and_has_no_source(self, schema, Image):
+        Result = computed(schema, Image, make=Moody().member())
+        with pytest.raises((IntegrityError, ConflictError)):
+            Result.populate(keys=[{"image": 7}])
+
+    def test_a_source_that_cannot_be_read(self, schema, Image):
+        """The error is that of the make."""
+
+        def make(self, key):
+            sources.pop()
+            raise ValueError("no luck")
+
+        sources = [Image]
+        members = {"key_source": property(lambda self: sources[0]), "make": make}
+        with pytest.raises(ValueError, match="no luck"):
+            computed(schema, Image, **members).populate()
+
+    def test_others_who_are_at_the_same_keys(self, schema, Image, connect):
+        """What they made beside the key that both made at once is not made again."""
+        Image.insert((i, [0], 1) for i in range(4, 30))
+        connection = connect()
+        calls = []
+
+        def make(self, key):
+            calls.append(key["image"])
+            if key["image"] == 8:
+                other = dj.FreeTable(connection, self.full_table_name)
+                other.insert({"image": i, "total": -1} for i in range(8, 12))
+            self.insert1({**key, "total": 1})
+
+        Result = computed(schema, Image, make=make)
+        assert Result.populate() == {"success_count": 25, "error_list": []}
+        assert calls == [*range(1, 9), *range(12, 30)]
 
     def test_a_duplicate_of_its_own_is_an_error(self, schema, Image):
         def make(self, key):

@@ -440,6 +440,22 @@ class TestEnds:
         assert schema.jobs.fetch1("error_message").startswith(type(error).__name__)
         assert len(Result()) == 2
 
+    def test_interrupted_while_keys_are_reserved(self, Result, schema, monkeypatch):
+        """What was reserved at that moment, unknown to the worker, is released at the end."""
+        with leases.lease(Result.connection, Result.database) as lease:
+            insert = lease._insert
+
+            def interrupted(*rows):
+                insert(*rows)
+                raise KeyboardInterrupt
+
+            assert lease.reserve(Result.table_name, [{"scan": 7}]) == [{"scan": 7}]
+            monkeypatch.setattr(lease, "_insert", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                lease.reserve(Result.table_name, [{"scan": i} for i in range(3)])
+            assert schema.jobs.fetch("status").tolist() == ["reserved"] * 4
+        assert len(schema.jobs) == 0
+
 
 class TestBar:
     def test_errors_and_the_key_in_hand(self, Scan, Result, capsys):

@@ -451,6 +451,14 @@ class PostgreSQLBackend(Backend):
     def kill(self, session: int) -> None:
         self.execute("SELECT pg_terminate_backend(%s)", (session,))
 
+    def end_lost(self, session: int, age: float) -> None:
+        self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid = %s AND pid <> pg_backend_pid() AND usename = session_user "
+            "AND extract(epoch FROM clock_timestamp() - backend_start) > %s",
+            (session, age - MARGIN),
+        )
+
     def set_password(self, password: str) -> None:
         # Encrypted here, so that no log of the server has it.
         connection = self._open
