@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import multiprocessing
 import os
 import sys
 import tempfile
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ COUNTS = ("faults", "keys", "lost", "duplicated", "partial", "stale", "orphans")
 
 def attempt(scenario: Scenario, backend: str, scale: Scale) -> Figures:
     """Try a scenario on a database of its own."""
+    dj.config["loglevel"] = "ERROR"
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         kind = SERVERS[backend]
@@ -72,7 +74,6 @@ def main() -> None:
     scale = Scale(keys=given.keys)
     if given.seed is not None:
         scale = dataclasses.replace(scale, seed=given.seed)
-    dj.config["loglevel"] = "ERROR"
     print(f"seed {scale.seed}, {scale.workers} workers", flush=True)
     print(line("scenario", "database", *COUNTS, "seconds"))
     print(line(*["---"] * (len(COUNTS) + 3)), flush=True)
@@ -83,7 +84,8 @@ def main() -> None:
         if not given.only or scenario.__name__ in given.only
     ]
     failures: list[str] = []
-    with ThreadPoolExecutor(given.parallel) as pool:
+    # Processes, since each trial has settings of its own.
+    with ProcessPoolExecutor(given.parallel, multiprocessing.get_context("spawn")) as pool:
         trials: list[tuple[Scenario, str, str | Future[Figures]]] = [
             (
                 scenario,
