@@ -59,6 +59,13 @@ def why_not(scenario: Scenario, backend: str) -> str | None:
     return kind.unavailable() or scenarios.unavailable(scenario)
 
 
+def is_missing(backend: str) -> bool:
+    """Tell whether a database cannot be had that ``DJ_TEST_REQUIRE`` names."""
+    kind = SERVERS[backend]
+    required = os.environ.get("DJ_TEST_REQUIRE", "").split(",")
+    return backend in required and kind is not None and kind.unavailable() is not None
+
+
 def line(*cells: object) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
@@ -98,6 +105,7 @@ def main() -> None:
             name = scenario.__name__.replace("_", " ")
             if isinstance(trial, str):
                 print(line(name, backend, f"none: {trial}"), flush=True)
+                failures += [f"{backend} is required: {trial}"] * is_missing(backend)
                 continue
             figures = trial.result()
             counts = dataclasses.asdict(figures)
