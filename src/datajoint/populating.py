@@ -475,6 +475,8 @@ def populate(
                         keys.hand_back(outcome.key)
                     elif left is not None:
                         left -= 1
+                    if workers is not None:  # who do not tell what they begin
+                        results.begin(outcome.key)
                     results.add(outcome)
         return results.as_dict()
 

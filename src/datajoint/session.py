@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .backends.base import Backend, Seen
 from .errors import (
@@ -29,6 +30,19 @@ from .streaming import Sessions, mapped
 from .version import __version__
 
 _Result = TypeVar("_Result")
+
+
+class _Opened(NamedTuple):
+    """A session of ours, and when it was opened."""
+
+    id: int
+    monotonic: float
+    clock: float
+
+    @property
+    def age(self) -> float:
+        """Seconds; one of the clocks stands still while a computer sleeps, the other can be set."""
+        return max(time.monotonic() - self.monotonic, time.time() - self.clock)
 
 
 class Session:
@@ -62,6 +76,7 @@ class Session:
         self._unrecorded = 0
         #: The error that ended the transaction in progress for the database, if one did.
         self._broken: DataJointError | None = None
+        self._opened: _Opened | None = None
         self._process = os.getpid()
 
     @property
@@ -86,6 +101,7 @@ class Session:
                 "No password is configured: set dj.config['database.password'], or DJ_PASS in the "
                 "environment"
             ) from error.__cause__
+        self._opened = _Opened(self._backend.session_id, time.monotonic(), time.time())
         announce(
             f"DataJoint {__version__} connected to {self._backend.description}", config["loglevel"]
         )
@@ -195,8 +211,21 @@ class Session:
 
     def _reconnect(self) -> None:
         logger.warning("Reconnecting to %s", self._backend.description)
+        lost = self._opened
         self._backend.close()
         self.connect()
+        if lost is not None:
+            self._end(lost)
+
+    def _end(self, lost: _Opened) -> None:
+        """End a session that was lost, in case the server does not know that yet.
+
+        What it has changed would stay locked, for hours where a network was cut.
+        """
+        try:
+            self._call(lambda: self._backend.end_lost(lost.id, lost.age))
+        except DataJointError as error:
+            logger.warning("The session that was lost could not be ended: %s", error)
 
     def _break_transaction(self, error: DataJointError) -> DataJointError:
         """Note that the transaction is over for the database, and make the error that says so.
@@ -223,6 +252,7 @@ class Session:
             return False
         self._process = os.getpid()
         self._forget_transaction()
+        self._opened = None  # the parent's
         self._beside.abandon()
         self._backend.abandon()
         return True
