@@ -117,3 +117,9 @@ def test_sessions_of_other_users_are_left_alone(connection, connect, backend, ta
     finally:
         other.close()
         connection.query(f"DROP {'USER' if backend == 'mysql' else 'ROLE'} {name}")
+
+
+def test_the_server_looks_whether_a_silent_client_is_there(connection, differs):
+    differs(mysql="only its administrator can set that: tcp_keepalive_time")
+    ((seconds,),) = connection.query("SHOW tcp_keepalives_idle").fetchall()
+    assert int(seconds) == 60
