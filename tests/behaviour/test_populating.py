@@ -72,10 +72,10 @@ class TestCost:
         self,
         Scan,
         Result,
-        count,
+        count,  # noqa: F811
         reserve_jobs,
         backend,
-        monkeypatch,  # noqa: F811
+        monkeypatch,
     ):
         # On a busy machine, keys take longer, and batches are smaller.
         monkeypatch.setattr(populating._Pace, "learn", lambda pace, seconds: None)
