@@ -143,7 +143,8 @@ class Trial:
     def run(self, faults: Callable[[Trial], int]) -> Figures:
         """Let workers populate while there are faults; count what is there in the end."""
         started = time.monotonic()
-        with dj.config(**{name.replace(".", "__"): each for name, each in self.settings.items()}):
+        settings = {**self.settings, "loglevel": "ERROR"}
+        with dj.config(**{name.replace(".", "__"): each for name, each in settings.items()}):
             self._connection = dj.Connection(**self.options)
             try:
                 schema = dj.Schema(self.schema, connection=self._connection)
