@@ -485,9 +485,9 @@ class Maker:
         table, connection = self.table, self.connection
         start = time.perf_counter()
         work = self._steps(key)
-        connection.start_transaction(optimistic=optimistic)
-        table._allow_insert = True
         try:
+            connection.start_transaction(optimistic=optimistic)
+            table._allow_insert = True
             if self._refresh and not remove_stale(table.target, key, code_of(type(table))):
                 connection.cancel_transaction()
                 return False
