@@ -305,7 +305,8 @@ class Session:
             )
         try:
             self._run(lambda: self._backend.begin(snapshot=snapshot, optimistic=optimistic))
-            self._seen = Reads() if optimistic and self._backend.has_one_writer else None
+            leaves_it = self._backend.has_one_writer and self._backend.reads_beside
+            self._seen = Reads() if optimistic and leaves_it else None
             self._in_transaction = True
         except BaseException as error:
             if not isinstance(error, Exception):  # which may have come when it had begun
