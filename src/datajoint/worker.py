@@ -5,6 +5,7 @@ Manual 9.5.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -192,7 +193,11 @@ def work(
             return total
         before = done
         if idle:
-            logger.debug("Nothing to do for %g s", interval)
+            logger.log(
+                logging.INFO if done.reserved else logging.DEBUG,
+                "Nothing to do for %g s: %d keys are reserved by others",
+                *(interval, done.reserved),
+            )
             time.sleep(interval)
 
 
