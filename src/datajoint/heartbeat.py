@@ -60,7 +60,8 @@ class Heartbeat:
     def stop(self) -> None:
         """Renew no more; wait a little for a renewal that is in progress."""
         self._end.set()
-        self._thread.join(self._pause)
+        if self._thread.is_alive():  # it may have been interrupted before it began
+            self._thread.join(self._pause)
 
     def _run(self) -> None:
         pause = self._pause

@@ -110,6 +110,10 @@ class _LeaseRow:
         }
 
 
+def _addresses(held: Mapping[_Place, str]) -> set[tuple[str, str]]:
+    return {(table_name, address) for (table_name, _), address in held.items()}
+
+
 class _Entry(NamedTuple):
     packed: bytes | None
     is_ours: bool
@@ -141,8 +145,8 @@ class Lease:
         self._session = 0
         #: Table and key → the address of what is reserved.
         self._held: dict[_Place, str] = {}
-        #: Table → the addresses of what may be reserved too: an interrupt has kept us from looking.
-        self._asked: dict[str, set[str]] = {}
+        #: Tables and addresses at which it is not known what was reserved, after an interruption.
+        self._begun: set[tuple[str, str]] = set()
         #: What the transaction in progress, or the last one, completes.
         self._verified: tuple[_Place, str] | None = None
         self._heartbeat: Heartbeat | None = None
@@ -216,15 +220,14 @@ class Lease:
             self._heartbeat.stop()
         try:
             self._restore()
-            outer = {place: address for place, address in self._held.items() if place in kept}
-            by_table, self._asked = self._asked, {}
-            for (table_name, _), address in self._held.items():
-                by_table.setdefault(table_name, set()).add(address)
-            for (table_name, _), address in outer.items():
-                by_table[table_name].discard(address)
-            self._held = outer
+            stays = {place: address for place, address in self._held.items() if place in kept}
+            left = self._begun | _addresses(self._held)
+            by_table: dict[str, list[str]] = {}
+            for table_name, address in left - _addresses(stays):
+                by_table.setdefault(table_name, []).append(address)
             for table_name, addresses in by_table.items():
                 self._release(self.owner, table_name, addresses)
+            self._held, self._begun = stays, set()
             if is_last and self._heartbeat is not None:
                 self._change(self._sql.end(self.owner.values), repeat=True)
         except DataJointError as error:
@@ -257,11 +260,12 @@ class Lease:
         stored = [self._jobs.stored_key(table_name, key) for key in keys]
         places = [(table_name, identity(key)) for key in stored]
         wanted = {place: key for place, key in zip(places, stored) if place not in self._held}
-        before = set(self._held)
+        earlier, found = set(self._begun), {}
         for part in batches(wanted.items(), BATCH):
-            self._reserve(table_name, dict(part))
-        self._asked.clear()
-        ours = self._held.keys() - before
+            found.update(self._reserve(table_name, dict(part)))
+        self._held.update(found)
+        self._begun = earlier
+        ours = set(found)
         chosen = []
         for place, key in zip(places, keys):
             if place in ours:
@@ -269,7 +273,9 @@ class Lease:
                 chosen.append(dict(key))
         return chosen
 
-    def _reserve(self, table_name: str, wanted: Mapping[_Place, Mapping[str, Any]]) -> None:
+    def _reserve(
+        self, table_name: str, wanted: Mapping[_Place, Mapping[str, Any]]
+    ) -> dict[_Place, str]:
         """Reserve keys, at their second addresses those whose first one another key has.
 
         It is looked at both after a reservation: an entry of a key stays where it is when that of
@@ -277,6 +283,7 @@ class Lease:
         """
         seconds = {place: second_address(key) for place, key in wanted.items()}
         at = {place: key_hash(key) for place, key in wanted.items()}
+        found = {}
         for _ in range(2):
             self._insert(table_name, {at[place]: key for place, key in wanted.items()})
             addresses = {*at.values(), *map(key_hash, wanted.values()), *seconds.values()}
@@ -291,13 +298,14 @@ class Lease:
                 if not all(of_key.values()):
                     surplus += [address for address, is_ours in of_key.items() if is_ours]
                 elif at[place] in of_key:
-                    self._held[place] = at[place]
+                    found[place] = at[place]
                 elif at[place] in entries and at[place] != seconds[place]:
                     others[place] = key
             self._release(self.owner, table_name, surplus)
             if not others:
-                return
+                break
             wanted, at = others, {place: seconds[place] for place in others}
+        return found
 
     def taken(self, table_name: str) -> Taken:
         """Collect the keys of a table that have an entry in the jobs, whoever's."""
@@ -326,7 +334,8 @@ class Lease:
                 f"{self.owner} any more, and nothing of it was kept: another worker has taken it "
                 "over, or its entry in the jobs was deleted"
             )
-        self._verified = place, self._held.pop(place)
+        self._verified = place, address
+        del self._held[place]
 
     def holds(self, table_name: str, key: Mapping[str, Any]) -> bool:
         """Tell, outside of a transaction, whether the reservation of a key is still ours."""
@@ -387,7 +396,7 @@ class Lease:
         Returns
         -------
         int
-            How many keys of the table became free.
+            How many keys of the table became free, by this worker or another at the same time.
         """
         reservations = self._reservations()  # first: who reserves has a lease before
         leases = self._leases() if self._heartbeat is not None else {}
@@ -400,7 +409,8 @@ class Lease:
             by_owner.setdefault((each.owner, each.table_name), []).append(each.address)
         for (owner, table), addresses in sorted(by_owner.items(), key=lambda item: item[0][1]):
             count = self._release(owner, table, addresses)
-            freed += count if table == table_name else 0
+            # Those that others have released at the same time are counted by all of them.
+            freed += len(addresses) if table == table_name else 0
             logger.info("%d keys of %s were released, which %s had reserved", count, table, owner)
         for row in over:
             self._change(self._sql.end(row.owner.values, row.renewed), repeat=True)
@@ -494,7 +504,7 @@ class Lease:
             own = {"key_hash": address, "key": dialect.encode(packed_key(key), blob)}
             rows.append(list((common | own).values()))
         rest = [name for name in heading.stored_rest if name in columns]
-        self._asked.setdefault(table_name, set()).update(keys)
+        self._begun.update((table_name, address) for address in keys)
         self._change(self._sql.reserve(columns, rest, rows), repeat=True)
 
     def _entries(self, table_name: str, addresses: Sequence[str]) -> dict[str, _Entry]:
@@ -565,9 +575,10 @@ def lease(connection: Connection, schema: str, duration: float | None = None) ->
             f"Keys of the schema `{schema}` cannot be reserved inside a transaction, which would "
             "hide it from others"
         )
+    connection.revive()  # the owner is named after the session
     found = Lease(connection, schema, config["populate.lease"] if duration is None else duration)
-    leases[place] = found
     try:
+        leases[place] = found
         found.begin()
         yield found
     finally:

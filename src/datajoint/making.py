@@ -494,9 +494,9 @@ class Maker:
         table, connection = self.table, self.connection
         start = time.perf_counter()
         work = self._steps(key)
-        connection.start_transaction(optimistic=optimistic)
-        connection.being_made.add(table.name)
         try:
+            connection.start_transaction(optimistic=optimistic)
+            connection.being_made.add(table.name)
             if self._refresh and not remove_stale(table.target, key, code_of(type(table))):
                 connection.cancel_transaction()
                 return False
@@ -510,9 +510,13 @@ class Maker:
                 self.lease.verify(self._table_name, self._job_key(key))
             self._commit()
             return True
-        except BaseException:
+        except BaseException as error:
+            lost_to = connection.lost_to
             if connection.in_transaction:
                 connection.cancel_transaction()
+            repeats = isinstance(error, (ConflictError, LostConnectionError))
+            if lost_to is not None and isinstance(error, Exception) and not repeats:
+                raise lost_to from error  # which is what `make` has made of it
             raise
         finally:
             connection.being_made.discard(table.name)

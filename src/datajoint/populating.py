@@ -486,6 +486,8 @@ def populate(
                         left -= 1
                     if outcome.status == "made":
                         keys.note_made(outcome.key)
+                    if workers is not None:  # who do not tell what they begin
+                        results.begin(outcome.key)
                     results.add(outcome)
         return results.as_dict()
 

@@ -6,6 +6,7 @@ what a `make` has read is kept beside its result. Only digests of the results ar
 
 from __future__ import annotations
 
+import datetime as dt
 import marshal
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -85,8 +86,16 @@ def _packed_row(row: Row) -> bytes:
     try:
         return marshal.dumps(row, 2)
     except ValueError:  # decimals, dates and the like
-        plain = [bytes(value) if isinstance(value, memoryview) else value for value in row]
-        return repr(plain).encode(errors="surrogatepass")
+        return repr([*map(_plain, row)]).encode(errors="surrogatepass")
+
+
+def _plain(value: Any) -> Any:
+    """Bring a value into a form that is the same in every session, whatever its time zone."""
+    if isinstance(value, memoryview):
+        return bytes(value)
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        return value.astimezone(dt.timezone.utc)
+    return value
 
 
 @dataclass(frozen=True)

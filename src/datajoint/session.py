@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .backends.base import Backend, Seen
 from .errors import (
@@ -29,6 +30,19 @@ from .streaming import Sessions, mapped
 from .version import __version__
 
 _Result = TypeVar("_Result")
+
+
+class _Opened(NamedTuple):
+    """A session of ours, and when it was opened."""
+
+    id: int
+    monotonic: float
+    clock: float
+
+    @property
+    def age(self) -> float:
+        """Seconds; one of the clocks stands still while a computer sleeps, the other can be set."""
+        return max(time.monotonic() - self.monotonic, time.time() - self.clock)
 
 
 class Session:
@@ -62,6 +76,7 @@ class Session:
         self._unrecorded = 0
         #: The error that ended the transaction in progress for the database, if one did.
         self._broken: DataJointError | None = None
+        self._opened: _Opened | None = None
         self._process = os.getpid()
 
     @property
@@ -86,6 +101,7 @@ class Session:
                 "No password is configured: set dj.config['database.password'], or DJ_PASS in the "
                 "environment"
             ) from error.__cause__
+        self._opened = _Opened(self._backend.session_id, time.monotonic(), time.time())
         announce(
             f"DataJoint {__version__} connected to {self._backend.description}", config["loglevel"]
         )
@@ -195,8 +211,21 @@ class Session:
 
     def _reconnect(self) -> None:
         logger.warning("Reconnecting to %s", self._backend.description)
+        lost = self._opened
         self._backend.close()
         self.connect()
+        if lost is not None:
+            self._end(lost)
+
+    def _end(self, lost: _Opened) -> None:
+        """End a session that was lost, in case the server does not know that yet.
+
+        What it has changed would stay locked, for hours where a network was cut.
+        """
+        try:
+            self._call(lambda: self._backend.end_lost(lost.id, lost.age))
+        except DataJointError as error:
+            logger.warning("The session that was lost could not be ended: %s", error)
 
     def _break_transaction(self, error: DataJointError) -> DataJointError:
         """Note that the transaction is over for the database, and make the error that says so.
@@ -223,6 +252,7 @@ class Session:
             return False
         self._process = os.getpid()
         self._forget_transaction()
+        self._opened = None  # the parent's
         self._beside.abandon()
         self._backend.abandon()
         return True
@@ -238,6 +268,17 @@ class Session:
     def is_optimistic(self) -> bool:
         """Whether a transaction is in progress that leaves it to others to write, so far."""
         return self.in_transaction and self._seen is not None
+
+    @property
+    def lost_to(self) -> ConflictError | LostConnectionError | None:
+        """The conflict, or the loss, that ended the transaction in progress, if one did.
+
+        Whatever error comes of it later, the transaction can be repeated.
+        """
+        broken = self._broken if self.in_transaction else None
+        if isinstance(broken, LostConnectionError):
+            return None if self.is_connected else broken
+        return broken if isinstance(broken, ConflictError) else None
 
     def start_transaction(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
         """Start a transaction.
@@ -264,7 +305,8 @@ class Session:
             )
         try:
             self._run(lambda: self._backend.begin(snapshot=snapshot, optimistic=optimistic))
-            self._seen = Reads() if optimistic and self._backend.has_one_writer else None
+            leaves_it = self._backend.has_one_writer and self._backend.reads_beside
+            self._seen = Reads() if optimistic and leaves_it else None
             self._in_transaction = True
         except BaseException as error:
             if not isinstance(error, Exception):  # which may have come when it had begun
@@ -385,14 +427,18 @@ class Session:
         """Let the optimistic transaction change something; what it has read must be as it was."""
         # An interruption leaves it broken.
         self._broken = ConflictError("The transaction was interrupted before its first change")
-        if self._call(self._backend.promote):
-            changed = next(self._changed(seen, self._call), None)
-            if changed is not None:
-                tables = ", ".join(self.tables_in(changed.text)) or "the database"
-                raise ConflictError(
-                    f"What the transaction has read of {tables} was changed by others before it "
-                    "changed anything itself"
-                )
+        try:
+            is_later = self._call(self._backend.promote)
+        except DataJointError as error:
+            self._broken = error
+            raise
+        changed = next(self._changed(seen, self._call), None) if is_later else None
+        if changed is not None:
+            tables = ", ".join(self.tables_in(changed.text)) or "the database"
+            raise ConflictError(
+                f"What the transaction has read of {tables} was changed by others before it "
+                "changed anything itself"
+            )
         for name in self._later:
             self._call(partial(self._backend.execute, f"SAVEPOINT {name}"))
         self._later.clear()

@@ -5,18 +5,22 @@ Manual 9.5.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from .autopopulate import AutoPopulate
-from .errors import DataJointError
+from .errors import DataJointError, LostConnectionError
 from .logging import logger
+from .making import Patience, steps_of
 from .progressing import Counts, count_keys, parents_first
+from .settings import config
 from .user_tables import UserTable
 from .utils import did_you_mean
 
@@ -51,6 +55,8 @@ def find_module(name: str) -> ModuleType:
     DataJointError
         When there is no such module.
     """
+    if not name or name.startswith("."):
+        raise DataJointError(f"`{name}` is no name of a module: give it as for `import`")
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
@@ -64,24 +70,41 @@ def find_module(name: str) -> ModuleType:
 
 def _classes(name: str) -> Iterator[type[Any]]:
     """List the classes that a name of the command line stands for."""
-    module_name, _, path = name.partition(":")
+    module_name, colon, path = name.partition(":")
     module = find_module(module_name)
-    if path:
-        yield _named(module, path)
+    if colon:
+        class_ = _named(module, path)
+        if reason := _why_not_made(class_):
+            raise DataJointError(reason)
+        yield class_
         return
-    found = [value for value in vars(module).values() if _is_computed(value)]
+    found = []
+    for class_ in filter(_is_computed, vars(module).values()):
+        if reason := _why_not_made(class_):
+            logger.warning("A table of the module `%s` is left out: %s", module_name, reason)
+        else:
+            found.append(class_)
     if not found:
         raise DataJointError(
             f"The module `{module_name}` has no computed or imported tables that are decorated "
-            "with a schema"
+            "with a schema and have a method `make`"
         )
     yield from found
+
+
+def _why_not_made(class_: type[Any]) -> str:
+    """Say what a class lacks to make its keys, if anything."""
+    try:
+        steps_of(class_(), {})
+    except NotImplementedError as error:
+        return str(error)
+    return ""
 
 
 def _named(module: ModuleType, path: str) -> type[Any]:
     found: Any = module
     for part in path.split("."):
-        known = vars(found)
+        known = getattr(found, "__dict__", {})
         if part not in known:
             raise DataJointError(
                 f"There is no table `{path}` in the module `{module.__name__}`"
@@ -130,7 +153,8 @@ def work(
     """Populate tables again and again, until nothing is left to do or for ever.
 
     Keys are reserved, so that any number of workers share them. Errors are noted in the jobs of
-    the schema, and what is noted there is passed over.
+    the schema, and what is noted there is passed over. For a database that is away it waits as
+    long as `populate.patience` says, or for ever.
 
     Parameters
     ----------
@@ -152,7 +176,14 @@ def work(
     total: Counter[str] = Counter(made=0, errors=0)
     before: Pass | None = None
     while True:
-        done = _pass(tables, options)
+        try:
+            done = _pass(tables, options)
+        except LostConnectionError as error:
+            if not (forever and config["database.reconnect"]):
+                raise
+            logger.error("The database is away; looking again in %g s: %s", interval, error)
+            time.sleep(interval)
+            continue
         total.update(made=done.made, errors=done.errors)
         # A make that inserts nothing leaves its key, and would be called for ever.
         idle = not (done.made or done.errors) or (
@@ -162,14 +193,20 @@ def work(
             return total
         before = done
         if idle:
-            logger.debug("Nothing to do for %g s", interval)
+            logger.log(
+                logging.INFO if done.reserved else logging.DEBUG,
+                "Nothing to do for %g s: %d keys are reserved by others",
+                *(interval, done.reserved),
+            )
             time.sleep(interval)
 
 
 def _pass(tables: Sequence[AutoPopulate], options: dict[str, Any]) -> Pass:
     made = errors = 0
     for table in tables:
-        result = table.populate(reserve_jobs=True, suppress_errors=True, **options)
+        populate = partial(table.populate, reserve_jobs=True, suppress_errors=True, **options)
+        result = Patience(table.connection).run(populate)
         made += result["success_count"]
         errors += len(result["error_list"])
-    return Pass(made, errors, [each for each in count_keys(tables) if each is not None])
+    counts = Patience(tables[0].connection).run(lambda: count_keys(tables))
+    return Pass(made, errors, [each for each in counts if each is not None])

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 import datajoint as dj
+from datajoint.errors import LostConnectionError
 from datajoint.worker import find_tables, work
 
 from .test_command_line import environment, run
@@ -151,6 +152,10 @@ def test_errors_are_listed(run, pipeline):
         ),
         ("{}:Image", "`Image` of the module `{}` is no computed or imported table"),
         ("{}:Threshold.Bin", "`Threshold.Bin` of the module `{}` is no computed or imported table"),
+        ("{}:Threshold.make.x", "There is no table `Threshold.make.x` in the module `{}`"),
+        ("{}:", "There is no table `` in the module `{}`"),
+        (":Threshold", "`` is no name of a module"),
+        ("./{}", "`./{}` is no name of a module"),
         ("json", "The module `json` has no computed or imported tables"),
     ],
 )
@@ -166,6 +171,21 @@ def test_an_error_of_the_module_itself_is_shown(run, pipeline):
     result = run("populate", "broken_pipeline")
     assert isinstance(result.exception, ModuleNotFoundError)
     assert result.exception.name == "no_such_module_xyz"
+
+
+@pytest.mark.parametrize("command", ["populate", "worker"])
+def test_a_table_without_make(run, pipeline, monkeypatch, command, caplog):
+    """It keeps nobody from filling the others."""
+    monkeypatch.delattr(pipeline.module.Threshold, "make")
+    with caplog.at_level("WARNING", "datajoint"):
+        result = run(command, pipeline.name, "--quiet")
+    assert result.exit_code == 0
+    assert "is left out: The class `Threshold` must have a method `make" in caplog.text
+    result = run(command, f"{pipeline.name}:Threshold")
+    assert result.exit_code == 1
+    assert "The class `Threshold` must have a method `make" in result.output
+    monkeypatch.delattr(pipeline.module.Doubled, "make")
+    assert "has no computed or imported tables" in run(command, pipeline.name).output
 
 
 def test_tables_in_topological_order_each_once(pipeline):
@@ -237,6 +257,52 @@ def test_worker_forever(pipeline, monkeypatch):
         work(find_tables([pipeline.name]), forever=True, interval=5)
     assert waits == [5, 5, 5]
     assert len(pipeline.module.Doubled()) == 5
+
+
+@pytest.fixture
+def away(pipeline, connection, monkeypatch):
+    """Let the database be away, for five attempts to connect, when a worker has nothing to do."""
+    errors, waits = [], []
+
+    def connect():
+        if errors:
+            raise errors.pop()
+        opened()
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 1:
+            pipeline.module.Image.insert1((4,))
+            connection.close()
+            errors.extend(LostConnectionError("away") for _ in range(5))
+        elif seconds == 5 and not errors and len(pipeline.module.Doubled()) == 4:
+            raise KeyboardInterrupt
+
+    opened = connection.backend.connect
+    monkeypatch.setattr(connection.backend, "connect", connect)
+    monkeypatch.setattr("datajoint.worker.time.sleep", wait)
+    yield waits
+    errors.clear()
+
+
+@pytest.mark.parametrize("patience", [300, 0])
+def test_worker_waits_for_a_database_that_is_away(pipeline, away, patience):
+    with dj.config(populate__patience=patience), pytest.raises(KeyboardInterrupt):
+        work(find_tables([pipeline.name]), forever=True, interval=5)
+    assert len(away) == 7  # until there is nothing to do again
+    assert len(pipeline.module.Doubled()) == 4
+
+
+@pytest.mark.parametrize("patience", [300, 0])
+def test_worker_until_done_has_patience(pipeline, away, patience):
+    tables = find_tables([pipeline.name])
+    time.sleep(0)  # it is away from now on
+    with dj.config(populate__patience=patience):
+        if patience:
+            assert work(tables) == {"made": 8, "errors": 0}
+        else:
+            with pytest.raises(LostConnectionError):
+                work(tables)
 
 
 def test_killed_worker_is_replaced(environment, pipeline):

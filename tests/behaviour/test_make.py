@@ -22,8 +22,8 @@ from .relations import assert_rows
 
 
 @pytest.fixture(autouse=True)
-def no_pauses(monkeypatch):
-    """Note the pauses instead of making them."""
+def no_pauses(connection, monkeypatch):
+    """Note the pauses instead of making them; the server, which is waited for, runs by then."""
     made = []
     monkeypatch.setattr(making.time, "sleep", made.append)
     return made
@@ -367,6 +367,30 @@ class TestConflicts:
         else:  # what is read from their snapshots may be out of date when they commit
             assert calls in ([2], conflicting)
 
+    @pytest.mark.parametrize("kind", [ValueError, DuplicateError, None])
+    def test_errors_that_make_turns_into_others(self, schema, Image, connect, backend, kind):
+        """A `make` that takes a conflict for something else is called again, too."""
+        if backend != "sqlite":
+            pytest.skip("the conflict is that of one writer")
+        other = dj.FreeTable(connect(), Image.full_table_name)
+        calls = []
+
+        def make(self, key):
+            factor = (Image & key).fetch1("factor")
+            calls.append(factor)
+            if len(calls) == 1:
+                other.update1({**key, "factor": 20})
+            try:
+                self.insert1({**key, "total": factor})
+            except DataJointError:
+                if kind is not None:
+                    raise kind("no luck") from None
+
+        Result = computed(schema, Image, make=make)
+        assert Result.populate("image = 2") == {"success_count": 1, "error_list": []}
+        assert calls == [2, 20]
+        assert Result.fetch1("total") == 20
+
     def test_computed_again_in_three_parts(self, schema, Image):
         """What was computed may have been changed by the attempt that failed."""
         attempts = []
@@ -390,6 +414,25 @@ class TestConflicts:
 
 
 class TestLosses:
+    def test_errors_that_make_turns_into_others(self, schema, Image, connect, backend):
+        if backend == "sqlite":
+            pytest.skip("a database in a file is not lost")
+        admin = connect()
+        calls = []
+
+        def make(self, key):
+            calls.append(key["image"])
+            if len(calls) == 1:
+                admin.kill(self.connection.connection_id)
+            try:
+                self.insert1({**key, "total": 0})
+            except DataJointError:
+                raise ValueError("no luck") from None
+
+        Result = computed(schema, Image, make=make)
+        assert Result.populate() == {"success_count": 3, "error_list": []}
+        assert calls == [1, 1, 2, 3]
+
     def test_made_again(self, schema, Image, connect, backend):
         if backend == "sqlite":
             pytest.skip("a database in a file is not lost")

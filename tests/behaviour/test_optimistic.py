@@ -108,6 +108,13 @@ def test_it_is_optimistic_until_something_is_changed(lab, connection, looks_agai
         assert not connection.is_optimistic
 
 
+def test_in_memory_there_are_no_others():
+    connection = dj.Connection(backend="sqlite", path=":memory:")
+    with optimistic(connection):
+        assert not connection.is_optimistic  # so nothing that is read is looked at twice
+    connection.close()
+
+
 def test_unrelated_changes_of_others(lab, connection, other):
     with optimistic(connection):
         value = (lab.Session & "session = 1").fetch1("value")

@@ -210,8 +210,11 @@ def test_classes_of_virtual_modules_have_no_make(pipeline: Any, connection: dj.C
 
 
 @on_sqlite
-def test_without_reservations_a_killed_worker_is_replaced(pipeline: Any) -> None:
-    done = pipeline.Square.populate(processes=2, make_kwargs={"mode": "killed"})
+def test_without_reservations_a_killed_worker_is_replaced(pipeline: Any, capsys: Any) -> None:
+    done = pipeline.Square.populate(
+        processes=2, display_progress=True, make_kwargs={"mode": "killed"}
+    )
+    assert f"{KEYS}/{KEYS}" in capsys.readouterr().err
     assert done == {"success_count": KEYS, "error_list": []}
     assert_complete(pipeline, set(range(KEYS)))
 

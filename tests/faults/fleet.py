@@ -90,8 +90,9 @@ class Fleet:
         return not alive or any(process.returncode == 0 for process in self._ended)
 
     def kill_one(self, chance: random.Random) -> None:
-        """Kill a worker, and start another."""
-        if ready := self.ready():
+        """Kill a worker, and start another; most must have begun, or none would ever get far."""
+        ready = self.ready()
+        if 2 * len(ready) > len(self._running):
             process = chance.choice(ready)
             self._killed.add(process.pid)
             process.send_signal(signal.SIGKILL)
@@ -99,18 +100,28 @@ class Fleet:
             self.start()
 
     @contextmanager
-    def frozen(self, chance: random.Random) -> Iterator[None]:
+    def frozen(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
         """Halt a worker for the time of the block."""
-        ready = self.ready()
-        if not ready:
-            yield
-            return
-        process = chance.choice(ready)
         process.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
             process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def frozen_when(self, met: Callable[[int], bool]) -> Iterator[None]:
+        """Halt a worker for the time of the block, at a moment that its number tells."""
+        while True:
+            for process in self.ready():
+                if met(process.pid):
+                    with self.frozen(process):
+                        time.sleep(0.01)
+                        if met(process.pid):  # still
+                            yield
+                            return
+            if self.is_done:
+                raise RuntimeError("the workers were done before one could be frozen")
+            time.sleep(0.002)
 
     def wait_until(self, met: Callable[[], bool], seconds: float) -> bool:
         """Wait until a condition is met; False if it is not in time."""

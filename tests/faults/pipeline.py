@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,11 @@ import datajoint as dj
 
 STORE = "faults"
 PIECES = 3
+#: One key of so many takes longer than the lease of a worker.
+LONG = 25
+
+#: The least and the most seconds of a ``make``, and those of a long one.
+Pause = tuple[float, float, float]
 
 
 def declare(schema: dj.Schema) -> SimpleNamespace:
@@ -55,17 +61,25 @@ def declare(schema: dj.Schema) -> SimpleNamespace:
 
         transient_errors = (OSError,)  # a disk may be full for a while
 
-        def make(self, key: dict[str, Any], pause: tuple[float, float], pid: int) -> None:
+        def make(self, key: dict[str, Any], pause: Pause, pid: int, marks: str) -> None:
             item = key["item"]
             value = (Item & key).fetch1("value")
-            seconds = random.uniform(*pause)
+            seconds = pause[-1] if item % LONG == 7 else random.uniform(*pause[:2])
+            mark = mark_of(Path(marks), pid)
+            mark.touch()
             time.sleep(seconds * 0.9)
+            mark.unlink()
             self.insert1({**key, "total": total(value), "movie": movie(item)})
             time.sleep(seconds * 0.1)
             self.Piece.insert({**key, "piece": n, "image": image(item, n)} for n in range(PIECES))
             Attempt.insert1({"attempt": uuid.uuid4(), "item": item, "pid": pid})
 
     return SimpleNamespace(Item=Item, Attempt=Attempt, Result=Result)
+
+
+def mark_of(folder: Path, pid: int) -> Path:
+    """Name the file that is there while a worker computes, before it changes anything."""
+    return folder / f"computing-{pid}"
 
 
 def value(item: int) -> int:

@@ -21,8 +21,6 @@ class Proxy:
     ----------
     port : int
         Where clients connect, on 127.0.0.1.
-    cuts : int
-        How many connections were cut.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -30,11 +28,10 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._links: set[_Link] = set()
         self._server: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.port = 0
-        self.cuts = 0
 
     def __enter__(self) -> Proxy:
         self._thread.start()
@@ -42,22 +39,28 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.cut()
         self._do(self._finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def cut(self) -> None:
-        """Close all connections without a word, and refuse new ones."""
-        self._do(self._cut())
+    def cut(self, is_told: bool = True) -> None:
+        """Close all connections without a word, and refuse new ones.
+
+        Parameters
+        ----------
+        is_told : bool
+            Whether the server is told too; else it waits for clients that do not come back, as
+            after a loss of power.
+        """
+        self._do(self._cut(is_told))
 
     def stall(self) -> None:
         """Carry nothing more; connections stay, and new ones are accepted."""
         self._loop.call_soon_threadsafe(self._flowing.clear)
 
     def restore(self) -> None:
-        """Carry again what comes by new connections."""
+        """Carry what comes by new connections."""
         self._do(self._restore())
 
     # -- in the thread of the loop
@@ -65,14 +68,12 @@ class Proxy:
     def _do(self, task: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(task, self._loop).result(30)
 
-    async def _cut(self) -> None:
+    async def _cut(self, is_told: bool) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for writer in list(self._writers):
-            self.cuts += 1
-            writer.transport.abort()
-        self._writers.clear()
+        for link in self._links:
+            link.cut(is_told)
         self._flowing.set()  # those that wait find their connections closed
 
     async def _restore(self) -> None:
@@ -80,27 +81,52 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _finish(self) -> None:
+        await self._cut(True)
+        # Their connections are closed, so that they end by themselves.
         tasks = asyncio.all_tasks(self._loop) - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=10)
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        link = _Link(writer)
+        self._links.add(link)
         try:
             await self._flowing.wait()
-            there = await asyncio.open_connection(*self._upstream)
+            there, link.server = await asyncio.open_connection(*self._upstream)
+            await asyncio.gather(
+                self._carry(reader, link.server, link), self._carry(there, writer, link)
+            )
         except OSError:
-            writer.transport.abort()
-            return
-        self._writers.add(there[1])
-        await asyncio.gather(self._carry(reader, there[1]), self._carry(there[0], writer))
-        self._writers -= {writer, there[1]}
+            link.cut(True)
+        finally:
+            if not link.is_left:
+                self._links.discard(link)
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link
+    ) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(1 << 16):
                 await self._flowing.wait()
+                if link.is_left:
+                    return
                 writer.write(data)
                 await writer.drain()
-        writer.transport.abort() if writer.is_closing() else writer.close()
+        if not link.is_left:
+            writer.close()
+
+
+class _Link:
+    """A connection of a client, and the one with the server that belongs to it."""
+
+    def __init__(self, client: asyncio.StreamWriter) -> None:
+        self.client = client
+        self.server: asyncio.StreamWriter | None = None
+        #: Whether the server waits for a client that has gone.
+        self.is_left = False
+
+    def cut(self, is_told: bool) -> None:
+        self.is_left |= not is_told
+        self.client.transport.abort()
+        if is_told and self.server is not None:
+            self.server.transport.abort()

@@ -35,7 +35,7 @@ class Scale:
     ----------
     keys, workers : int
     pause : tuple of float
-        The seconds that a ``make`` takes, at random between these.
+        The least and the most seconds of a ``make``; a few take longer than the lease.
     interval : float
         The seconds between two kills.
     kills : int
@@ -47,12 +47,12 @@ class Scale:
     patience : float
         The seconds after which workers that go on are taken for stuck.
     times : int
-        How many times the server is killed; the network is cut twice as often.
+        How many times the server is killed; the network is cut thrice as often.
     """
 
     keys: int = 300
     workers: int = 4
-    pause: tuple[float, float] = (0.05, 0.35)
+    pause: tuple[float, float] = (0.01, 0.3)
     interval: float = 1.0
     kills: int = 1000
     outage: float = 2.0
@@ -64,11 +64,11 @@ class Scale:
 
 #: For the suite of tests; still each worker is hit.
 SHORT = Scale(
-    keys=30,
-    workers=3,
-    pause=(0.05, 0.25),
+    keys=20,
+    workers=2,
+    pause=(0.01, 0.2),
     interval=0.6,
-    kills=4,
+    kills=3,
     outage=0.5,
     lease=1.0,
     patience=120.0,
@@ -132,7 +132,8 @@ class Trial:
                 "settings": self.settings,
                 "options": self.detour or self.options,
                 "schema": self.schema,
-                "pause": self.scale.pause,
+                "pause": (*self.scale.pause, 1.5 * self.scale.lease),
+                "marks": str(self.folder),
                 "populate": self.populate,
             },
             self.folder,
@@ -142,7 +143,8 @@ class Trial:
     def run(self, faults: Callable[[Trial], int]) -> Figures:
         """Let workers populate while there are faults; count what is there in the end."""
         started = time.monotonic()
-        with dj.config(**{name.replace(".", "__"): each for name, each in self.settings.items()}):
+        settings = {**self.settings, "loglevel": "ERROR"}
+        with dj.config(**{name.replace(".", "__"): each for name, each in settings.items()}):
             self._connection = dj.Connection(**self.options)
             try:
                 schema = dj.Schema(self.schema, connection=self._connection)
@@ -165,6 +167,10 @@ class Trial:
             lambda: self.made() >= wanted or self.fleet.is_done, self.scale.patience
         )
         return not self.fleet.is_done
+
+    def is_computing(self, pid: int) -> bool:
+        """Tell whether a worker is in the part of ``make`` that changes nothing yet."""
+        return pipeline.mark_of(self.folder, pid).exists()
 
     def made(self) -> int:
         with suppress(dj.errors.LostConnectionError):
@@ -198,16 +204,16 @@ def kill_server(trial: Trial) -> int:
 
 
 def cut_network(proxy: Proxy) -> Callable[[Trial], int]:
-    """Close all connections, or let nothing through and close them then."""
+    """Close all connections; let nothing through before that; or do not tell the server."""
 
     def cut(trial: Trial) -> int:
-        count = 2 * trial.scale.times
+        count = 3 * trial.scale.times
         for number in range(count):
             trial.wait_for((number + 1) / (count + 1))
-            if number % 2:
+            if number % 3 == 1:
                 proxy.stall()
                 time.sleep(trial.scale.outage)
-            proxy.cut()
+            proxy.cut(is_told=number % 3 != 2)
             time.sleep(trial.scale.outage)
             proxy.restore()
         return count
@@ -230,16 +236,18 @@ def fill_disk(trial: Trial) -> int:
 
 def freeze_workers(trial: Trial) -> int:
     """Halt workers past their leases, and let them go on; the last one when all else is done."""
-    for number in range(trial.scale.times):
-        trial.wait_for((number + 1) / (trial.scale.times + 2))
-        with trial.fleet.frozen(trial.chance):
-            time.sleep(2.5 * trial.scale.lease)
-    trial.wait_for((trial.scale.times + 1) / (trial.scale.times + 2))
-    with trial.fleet.frozen(trial.chance):
-        # It may hold the lock of a database that has one.
-        limit = 10 * trial.scale.lease
-        trial.fleet.wait_until(lambda: trial.made() == trial.scale.keys, limit)
-    return trial.scale.times + 1
+    fleet, scale = trial.fleet, trial.scale
+    for number in range(scale.times):
+        trial.wait_for((number + 1) / (scale.times + 2))
+        if ready := fleet.ready():
+            with fleet.frozen(trial.chance.choice(ready)):
+                time.sleep(2.5 * scale.lease)
+    trial.wait_for((scale.times + 1) / (scale.times + 2))
+    # One that holds no lock yet, so that others can make its key.
+    with fleet.frozen_when(trial.is_computing):
+        if not fleet.wait_until(lambda: trial.made() == scale.keys, scale.patience):
+            raise RuntimeError("nobody took over what a worker had reserved that is frozen")
+    return scale.times + 1
 
 
 # -- what must be there ---------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import multiprocessing
 import os
 import sys
 import tempfile
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ COUNTS = ("faults", "keys", "lost", "duplicated", "partial", "stale", "orphans")
 
 def attempt(scenario: Scenario, backend: str, scale: Scale) -> Figures:
     """Try a scenario on a database of its own."""
+    dj.config["loglevel"] = "ERROR"
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         kind = SERVERS[backend]
@@ -57,6 +59,13 @@ def why_not(scenario: Scenario, backend: str) -> str | None:
     return kind.unavailable() or scenarios.unavailable(scenario)
 
 
+def is_missing(backend: str) -> bool:
+    """Tell whether a database cannot be had that ``DJ_TEST_REQUIRE`` names."""
+    kind = SERVERS[backend]
+    required = os.environ.get("DJ_TEST_REQUIRE", "").split(",")
+    return backend in required and kind is not None and kind.unavailable() is not None
+
+
 def line(*cells: object) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
@@ -72,7 +81,6 @@ def main() -> None:
     scale = Scale(keys=given.keys)
     if given.seed is not None:
         scale = dataclasses.replace(scale, seed=given.seed)
-    dj.config["loglevel"] = "ERROR"
     print(f"seed {scale.seed}, {scale.workers} workers", flush=True)
     print(line("scenario", "database", *COUNTS, "seconds"))
     print(line(*["---"] * (len(COUNTS) + 3)), flush=True)
@@ -83,7 +91,8 @@ def main() -> None:
         if not given.only or scenario.__name__ in given.only
     ]
     failures: list[str] = []
-    with ThreadPoolExecutor(given.parallel) as pool:
+    # Processes, since each trial has settings of its own.
+    with ProcessPoolExecutor(given.parallel, multiprocessing.get_context("spawn")) as pool:
         trials: list[tuple[Scenario, str, str | Future[Figures]]] = [
             (
                 scenario,
@@ -96,6 +105,7 @@ def main() -> None:
             name = scenario.__name__.replace("_", " ")
             if isinstance(trial, str):
                 print(line(name, backend, f"none: {trial}"), flush=True)
+                failures += [f"{backend} is required: {trial}"] * is_missing(backend)
                 continue
             figures = trial.result()
             counts = dataclasses.asdict(figures)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ def attempt(
 ) -> Try:
     """Try a scenario, on the server that tests share unless another is given."""
 
-    def run(scenario: scenarios.Scenario, server: Server | None = None) -> Figures:
+    def run(
+        scenario: scenarios.Scenario, server: Server | None = None, workers: int = 2
+    ) -> Figures:
         if scenario in scenarios.OF_SERVERS and not target.shared:
             pytest.skip("a file has no server")
         if reason := scenarios.unavailable(scenario):
@@ -34,7 +37,11 @@ def attempt(
         else:
             options = {"backend": backend, **scenarios.account(server)}
         return scenario(
-            scale=SHORT, options=options, schema=schema_name, folder=tmp_path, server=server
+            scale=replace(SHORT, workers=workers),
+            options=options,
+            schema=schema_name,
+            folder=tmp_path,
+            server=server,
         )
 
     return run
@@ -58,7 +65,7 @@ def assert_nothing_wrong(figures: Figures) -> None:
 
 
 def test_killed_workers(attempt):
-    assert_nothing_wrong(attempt(scenarios.workers_killed))
+    assert_nothing_wrong(attempt(scenarios.workers_killed, workers=3))
 
 
 def test_killed_server(attempt, own_server):
@@ -86,7 +93,7 @@ def test_what_is_wrong_is_counted(schema, tmp_path):
     tables = scenarios.pipeline.declare(schema)
     keys = [{"item": item} for item in range(6)]
     tables.Item.insert({**key, "value": scenarios.pipeline.value(key["item"])} for key in keys)
-    tables.Result.populate(make_kwargs={"pause": (0, 0), "pid": 0})
+    tables.Result.populate(make_kwargs={"pause": (0, 0, 0), "pid": 0, "marks": str(tmp_path)})
     assert scenarios.verify(schema, tables, 6, 1, 1.0, []).wrong == {}
 
     (tables.Result & keys[0]).delete()

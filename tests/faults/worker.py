@@ -17,7 +17,7 @@ def main() -> None:
     dj.config.update(given["settings"])
     connection = dj.Connection(**given["options"])
     tables = pipeline.declare(dj.Schema(given["schema"], connection=connection))
-    make_kwargs = {"pause": given["pause"], "pid": os.getpid()}
+    make_kwargs = {"pause": given["pause"], "marks": given["marks"], "pid": os.getpid()}
     print("ready", flush=True)
     while True:
         tables.Result.populate(reserve_jobs=True, make_kwargs=make_kwargs, **given["populate"])

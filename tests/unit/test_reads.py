@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -51,6 +51,13 @@ def test_rows_come_in_batches(ordered):
 )
 def test_other_rows(others, ordered):
     assert digest(others, ordered) != digest(ROWS, ordered)
+
+
+def test_moments_do_not_depend_on_the_time_zone_of_the_session():
+    moment = datetime(2024, 7, 1, 12, tzinfo=timezone.utc)
+    elsewhere = moment.astimezone(timezone(timedelta(hours=9)))
+    assert digest([(moment,)]) == digest([(elsewhere,)])
+    assert digest([(moment,)]) != digest([(elsewhere.replace(tzinfo=timezone.utc),)])
 
 
 def test_values_that_are_alike_are_not_the_same():

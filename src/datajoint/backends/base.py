@@ -311,6 +311,17 @@ class Backend(ABC):
         """End another session."""
         raise DataJointError(f"{self.description} has no sessions of other users")
 
+    def end_lost(self, session: int, age: float) -> None:  # noqa: B027 - most have none
+        """End a session of this program that was lost, if it is still there.
+
+        Parameters
+        ----------
+        session : int
+            Its id, which may be that of another session since.
+        age : float
+            For how many seconds it was, or would be, open.
+        """
+
     def set_password(self, password: str) -> None:
         """Change the password of the user."""
         raise DataJointError(f"{self.description} has no accounts, and no passwords")

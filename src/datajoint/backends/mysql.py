@@ -528,6 +528,19 @@ class MySQLBackend(Backend):
             if error.args[0] != ER.NO_SUCH_THREAD:  # it has ended by itself
                 raise
 
+    def end_lost(self, session: int, age: float) -> None:
+        ((_, uptime),) = self.execute("SHOW GLOBAL STATUS LIKE 'Uptime'").fetchall()
+        if float(uptime) <= age:  # it ended with the server, whose ids begin anew
+            return
+        own = self._user_at_host.rpartition("@")[0]
+        found = self.execute(
+            "SELECT id FROM information_schema.processlist "
+            "WHERE id = %s AND user = %s AND id <> connection_id()",
+            (session, own),
+        ).fetchall()
+        if found:
+            self.kill(session)
+
     def set_password(self, password: str) -> None:
         value = "PASSWORD(%s)" if self._is_mariadb else "%s"
         self.execute(f"SET PASSWORD = {value}", (password,))

@@ -47,6 +47,12 @@ quote = DIALECT.quote
 _CURSOR = quote("datajoint stream")
 #: All rows of it are wanted, not the first ones soon; and the program may take its time.
 _PATIENCE = "SET cursor_tuple_fraction = 1; SET idle_in_transaction_session_timeout = 0"
+#: The server looks after a minute whether a silent client is still there; by itself it would after
+#: hours, and what the client has changed is locked as long. It has no effect on Unix sockets.
+_KEEPALIVE = ", ".join(
+    f"set_config('tcp_keepalives_{name}', '{value}', false)"
+    for name, value in (("idle", 60), ("interval", 10), ("count", 6))
+)
 _Values = Sequence[Any] | Mapping[str, Any]
 
 
@@ -145,9 +151,9 @@ class PostgreSQLBackend(Backend):
             self.close()
             raise DataJointError(f"{self._server} at {self._place} is too old: 12 is the oldest")
         connection.execute("SET DateStyle = ISO; SET IntervalStyle = postgres")
-        ((self._user_at_host, self._database, self._session_id),) = self.execute(
+        ((self._user_at_host, self._database, self._session_id, *_),) = self.execute(
             "SELECT concat(session_user, '@', coalesce(host(inet_client_addr()), 'localhost')), "
-            "current_database()::text, pg_backend_pid()"
+            f"current_database()::text, pg_backend_pid(), {_KEEPALIVE}"
         ).fetchall()
         if self._init_function:
             connection.execute(self._init_function.encode())
@@ -450,6 +456,14 @@ class PostgreSQLBackend(Backend):
 
     def kill(self, session: int) -> None:
         self.execute("SELECT pg_terminate_backend(%s)", (session,))
+
+    def end_lost(self, session: int, age: float) -> None:
+        self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid = %s AND pid <> pg_backend_pid() AND usename = session_user "
+            "AND extract(epoch FROM clock_timestamp() - backend_start) > %s",
+            (session, age - MARGIN),
+        )
 
     def set_password(self, password: str) -> None:
         # Encrypted here, so that no log of the server has it.

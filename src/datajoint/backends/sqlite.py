@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import random
 import re
 import secrets
 import time
@@ -179,7 +180,8 @@ class SQLiteBackend(Backend):
         """Wait for another process to finish writing, so long as the settings allow."""
         if calls == 0:
             self._deadline = time.monotonic() + self._timeout
-        time.sleep(min(0.001 * 2**calls, 0.05) if calls < 10 else 0.05)
+        # Often and at random: whoever writes again and again leaves only moments to others.
+        time.sleep(random.uniform(0.0005, 0.002 if calls < 5 else 0.01))
         return time.monotonic() < self._deadline
 
     def close(self) -> None:
