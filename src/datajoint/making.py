@@ -319,6 +319,7 @@ class Maker:
         self._steps = steps_of(table, make_kwargs or {})
         self._table_name = table.target.table_name
         self._retries = retries
+        self._transient = _transient_errors(table)
         self._backoff = backoff
         self._refresh = refresh
         self._are_given = are_given
@@ -448,7 +449,7 @@ class Maker:
             try:
                 return self._make_with_repeats(key)
             except Exception as error:
-                if attempt > self._retries or not _is_among(error, self.table.transient_errors):
+                if attempt > self._retries or not _is_among(error, self._transient):
                     raise
                 logger.warning(
                     "Making %s of %s failed; attempt %d of %d follows in %.2g s: %s",
@@ -538,11 +539,25 @@ class Maker:
             raise _CommitLostError(*error.args) from error
 
 
+def _transient_errors(table: Makeable) -> tuple[type[BaseException], ...]:
+    """Get the errors that a table lists as transient."""
+    listed: Any = table.transient_errors
+    kinds = (listed,) if isinstance(listed, type) else tuple(listed)
+    wrong = [k for k in kinds if not (isinstance(k, type) and issubclass(k, BaseException))]
+    if wrong:
+        raise TypeError(
+            f"`transient_errors` of {table.name} must be classes of exceptions, not {wrong[0]!r}"
+        )
+    return kinds
+
+
 def _is_among(error: BaseException | None, kinds: tuple[type[BaseException], ...]) -> bool:
     """Tell whether an error, or one that it comes from, is of some kinds."""
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:  # they can come from each other
         if isinstance(error, kinds):
             return True
+        seen.add(id(error))
         error = error.__cause__
     return False
 

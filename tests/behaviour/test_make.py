@@ -318,6 +318,27 @@ class TestRetries:
             Result.populate(retries=retries)
         assert moody.calls == [1]
 
+    @pytest.mark.parametrize("listed", [Flaky, [Flaky], {Flaky}])
+    def test_however_they_are_listed(self, schema, Image, listed):
+        moody = Moody(Flaky("1"))
+        Result = computed(schema, Image, make=moody.member(), transient_errors=listed)
+        assert Result.populate(retries=1)["success_count"] == 3
+
+    def test_what_is_listed_is_checked(self, schema, Image):
+        moody = Moody()
+        Result = computed(schema, Image, make=moody.member(), transient_errors=("Flaky",))
+        with pytest.raises(TypeError, match="must be classes of exceptions, not 'Flaky'"):
+            Result.populate()
+        assert moody.calls == []
+
+    def test_causes_in_a_circle(self, schema, Image):
+        error, other = ValueError("egg"), ValueError("hen")
+        error.__cause__, other.__cause__ = other, error
+        moody = Moody(error)
+        Result = computed(schema, Image, make=moody.member(), transient_errors=(Flaky,))
+        done = Result.populate(retries=1, suppress_errors=True)
+        assert done == {"success_count": 2, "error_list": [({"image": 1}, "ValueError: egg")]}
+
     def test_nothing_is_transient_by_default(self, schema, Image):
         moody = Moody(OSError("full"))
         with pytest.raises(OSError, match="full"):
