@@ -103,7 +103,8 @@ class Connection(Session):
         backend = get_backend(choose_backend(settings))
         if backend.has_accounts:
             settings = _with_account(settings)
-        super().__init__(partial(backend, settings), settings["database.password"] is not None)
+        # Functions, so that printing what the connection has does not show the password.
+        super().__init__(lambda: backend(settings), settings["database.password"] is not None)
         if not (create or self._backend.exists):
             raise DataJointError(
                 f"There is no database yet: {self._backend.description} does not exist. It is "
@@ -114,7 +115,6 @@ class Connection(Session):
         #: The auto-populated tables whose `make` is running in the transaction in progress.
         self.being_made: set[TableName] = set()
         self.init_fun: str | None = settings["connection.init_function"]
-        # A function, so that printing what the connection has does not show the password.
         self._settings = settings.copy
         self._token = uuid4().hex
         _here[self._token] = self
