@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,9 @@ def required_backends() -> set[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_REASONS] = {}
+    # A shell lets what it runs in the background ignore Ctrl-C, and what that starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -188,7 +188,8 @@ class JobTable(ServiceTable):
         }
 
     def _addresses(self, table_name: str, key: Mapping[str, Any]) -> tuple[list[str], str]:
-        """Find where a key has entries, and where one would be."""
+        """Find where a key has entries, and where one would be, to change that."""
+        self.connection.check_changeable(f"change {self.name}")
         first, second = key_hash(key), second_address(key)
         hashes = (algebra.Equal("key_hash", None, address) for address in (first, second))
         table = algebra.Equal("table_name", None, table_name)

@@ -226,6 +226,8 @@ class TestChanges:
             lambda lab: lab.Copy.populate(),
             lambda lab: lab.Copy.populate(reserve_jobs=True),
             lambda lab: lab.jobs.reserve("__copy", {"animal": 1}),
+            lambda lab: lab.jobs.complete("__copy", {"animal": 1}),
+            lambda lab: lab.jobs.error("__copy", {"animal": 1}, "failed"),
             lambda lab: lab.Animal.connection.start_transaction(),
             lambda lab: lab.Animal.connection.transaction.__enter__(),
             lambda lab: lab.Animal.connection.query("UPDATE t SET x = 1"),
