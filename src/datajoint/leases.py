@@ -99,6 +99,7 @@ class _LeaseRow:
     session: int
     heartbeat: int
     renewed: float
+    age: float
     is_over: bool
 
     @property
@@ -403,6 +404,9 @@ class Lease:
         if not reservations and not leases:
             return 0
         dead, over = self._dead(reservations, leases)
+        for row in over:
+            if row.is_over:  # it may only be frozen, and keep locked what others are to make
+                self._connection.end_lost(row.session, row.age)
         freed = 0
         by_owner: dict[tuple[Owner, str], list[str]] = {}
         for each in dead:
@@ -461,9 +465,10 @@ class Lease:
                 int(session),
                 int(heartbeat),
                 float(renewed),
+                float(age),
                 bool(is_over),
             )
-            for host, pid, id_, user, session, heartbeat, renewed, is_over in rows
+            for host, pid, id_, user, session, heartbeat, renewed, age, is_over in rows
         )
         return {row.owner: row for row in found if row.owner != self.owner}
 

@@ -215,17 +215,7 @@ class Session:
         self._backend.close()
         self.connect()
         if lost is not None:
-            self._end(lost)
-
-    def _end(self, lost: _Opened) -> None:
-        """End a session that was lost, in case the server does not know that yet.
-
-        What it has changed would stay locked, for hours where a network was cut.
-        """
-        try:
-            self._call(lambda: self._backend.end_lost(lost.id, lost.age))
-        except DataJointError as error:
-            logger.warning("The session that was lost could not be ended: %s", error)
+            self.end_lost(lost.id, lost.age)
 
     def _break_transaction(self, error: DataJointError) -> DataJointError:
         """Note that the transaction is over for the database, and make the error that says so.
@@ -548,6 +538,23 @@ class Session:
     def ended(self, sessions: Collection[Seen]) -> tuple[set[Seen], float]:
         """Find which of some sessions have certainly ended, and when the server began."""
         return self._run(lambda: self._backend.ended(sessions))
+
+    def end_lost(self, session: int, age: float) -> None:
+        """End a session of the user that was lost, if the server does not know that yet.
+
+        What it has changed would stay locked, for hours where a network was cut or a program hangs.
+
+        Parameters
+        ----------
+        session : int
+            Its id, which may be that of another session since.
+        age : float
+            For how many seconds it was, or would be, open.
+        """
+        try:
+            self._call(lambda: self._backend.end_lost(session, age))
+        except DataJointError as error:
+            logger.warning("The session %d that was lost could not be ended: %s", session, error)
 
     def set_password(self, password: str) -> None:
         """Change the password of the user."""

@@ -605,12 +605,36 @@ class TestTheDead:
         process.thaw()
         if not inside:
             process.run("connection.start_transaction(optimistic=True)")
-        with pytest.raises(Failed, match=r"ReservationLostError|ConflictError"):
+        with pytest.raises(Failed, match=r"ReservationLostError|ConflictError|LostConnectionError"):
             process.run("Item.insert1({'item': 77}); held.verify(table, keys[0])")
         process.run("connection.cancel_transaction()")
         assert process.run("result = held.holds(table, keys[1])") is False
         process.run("context.__exit__(None, None, None)")
         assert len(Item & "item = 77") == 0
+        assert all(here.holds(TABLE, key) for key in KEYS)
+
+    @servers_only
+    @pytest.mark.parametrize("is_verified", [False, True], ids=["inserted", "verified"])
+    def test_what_the_frozen_have_locked_is_free(
+        self, backend, here, other, Item, connection, is_verified
+    ):
+        lock_wait = {"mysql": "innodb_lock_wait_timeout = 5", "postgresql": "lock_timeout = '5s'"}
+        connection.query(f"SET {lock_wait[backend]}")  # or it would wait for very long
+        process = other(1)
+        process.run("result = held.reserve(table, keys)")
+        process.run(f"Item = dj.FreeTable(connection, '`{Item.database}`.`item`')")
+        process.run("connection.start_transaction(); Item.insert1({'item': 77})")
+        if is_verified:
+            process.run("held.verify(table, keys[0])")
+        process.freeze()
+        assert until(lambda: here.sweep(TABLE)) == 10
+        assert here.reserve(TABLE, KEYS) == KEYS
+        Item.insert1({"item": 77})
+        process.thaw()
+        with pytest.raises(Failed, match="LostConnectionError"):
+            process.run("connection.commit_transaction()")
+        process.run("connection.cancel_transaction()")
+        assert process.run("result = held.holds(table, keys[0])") is False
         assert all(here.holds(TABLE, key) for key in KEYS)
 
     def test_without_a_lease_a_session_counts(self, here, other, jobs):

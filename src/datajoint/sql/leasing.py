@@ -107,10 +107,15 @@ class Leasing:
         return SQL(f"UPDATE {self.leases} SET ", join(", ", given), " WHERE ", self._equal(owner))
 
     def all_leases(self) -> SQL:
-        """Select all leases: owner, account, sessions, last renewal, and whether it is over."""
-        names = map(self.dialect.quote, (*_OWNER, "user", "session", "heartbeat", "renewed"))
-        over = f"CASE WHEN {self.dialect.quote('expires')} < {self.dialect.clock} THEN 1 ELSE 0 END"
-        return SQL(f"SELECT {', '.join(names)}, {over} FROM {self.leases}")
+        """Select all leases.
+
+        Owner, account, sessions, last renewal, seconds since then, and whether it is over.
+        """
+        quote, clock = self.dialect.quote, self.dialect.clock
+        names = map(quote, (*_OWNER, "user", "session", "heartbeat", "renewed"))
+        age = f"{clock} - {quote('renewed')}"
+        over = f"CASE WHEN {quote('expires')} < {clock} THEN 1 ELSE 0 END"
+        return SQL(f"SELECT {', '.join(names)}, {age}, {over} FROM {self.leases}")
 
     def end(self, owner: Mapping[str, Any], renewed: float | None = None) -> SQL:
         """Delete a lease; only if it was not renewed since, where a moment is given."""
