@@ -6,6 +6,7 @@ a process of its own with a new schema; the clients take turns. It prints
 - the milliseconds for each of 1,000 keys of a ``make`` that only inserts its key, with and without
   reservations, by 1 and 4 processes: the median of some runs, the shortest and the longest one;
 - how many statements the server gets for each key, all processes together;
+- the seconds that it takes to start and end 4 processes, which populate does once;
 - the seconds for 80 keys of a ``make`` that computes for 50 ms in Python, by 1, 2 and 4 processes
   and by a Dask cluster of two workers, and how many times as fast as one process that is.
 
@@ -121,6 +122,18 @@ def measure_keys(sides: dict[str, Side]) -> None:
         print(line, flush=True)
 
 
+def measure_start(sides: dict[str, Side]) -> None:
+    """Let all take turns with as many keys as processes, and print what starting these takes."""
+    number = max(EMPTY_PROCESSES)
+    taken: dict[str, list[float]] = defaultdict(list)
+    for _ in range(RUNS):
+        for name, side in sides.items():
+            result = run(side, make="empty", keys=number, options=of_processes(number))
+            taken[name].append(result["seconds"])
+    for name, times in taken.items():
+        print(f"start of {name_processes(number)}  {name:13}  {shown(times, 2, 's')}", flush=True)
+
+
 def count_statements(name: str, options: dict[str, Any], server: Any) -> None:
     """Print how many statements a key takes in one process."""
     connection = dj.Connection(**options)
@@ -190,6 +203,7 @@ def main() -> None:
         sides = find_sides(options)
         print(f"{os.cpu_count()} processors; {KEYS} keys of an empty make: milliseconds for each")
         measure_keys(sides)
+        measure_start(sides)
         for name, given in options.items():
             if name != "mysql":
                 count_statements(name, given, servers.get(name))
