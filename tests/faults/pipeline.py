@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,21 +67,32 @@ def declare(schema: dj.Schema) -> SimpleNamespace:
             item = key["item"]
             value = (Item & key).fetch1("value")
             seconds = pause[-1] if item % LONG == 7 else random.uniform(*pause[:2])
-            mark = mark_of(Path(marks), pid)
-            mark.touch()
-            time.sleep(seconds * 0.9)
-            mark.unlink()
+            with marked(Path(marks), "computing", pid):
+                time.sleep(seconds * 0.9)
             self.insert1({**key, "total": total(value), "movie": movie(item)})
-            time.sleep(seconds * 0.1)
+            with marked(Path(marks), "inserting", pid):
+                time.sleep(seconds * 0.1)
             self.Piece.insert({**key, "piece": n, "image": image(item, n)} for n in range(PIECES))
             Attempt.insert1({"attempt": uuid.uuid4(), "item": item, "pid": pid})
 
     return SimpleNamespace(Item=Item, Attempt=Attempt, Result=Result)
 
 
-def mark_of(folder: Path, pid: int) -> Path:
-    """Name the file that is there while a worker computes, before it changes anything."""
-    return folder / f"computing-{pid}"
+def mark_of(folder: Path, what: str, pid: int) -> Path:
+    """Name the file that is there while a worker is at something.
+
+    While it is ``computing``, it has changed nothing yet; while ``inserting``, it holds locks.
+    """
+    return folder / f"{what}-{pid}"
+
+
+@contextmanager
+def marked(folder: Path, what: str, pid: int) -> Iterator[None]:
+    """Tell the other processes what a worker is at."""
+    mark = mark_of(folder, what, pid)
+    mark.touch()
+    yield
+    mark.unlink()
 
 
 def value(item: int) -> int:

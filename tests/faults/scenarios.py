@@ -168,9 +168,11 @@ class Trial:
         )
         return not self.fleet.is_done
 
-    def is_computing(self, pid: int) -> bool:
-        """Tell whether a worker is in the part of ``make`` that changes nothing yet."""
-        return pipeline.mark_of(self.folder, pid).exists()
+    def is_hit(self, pid: int) -> bool:
+        """Tell whether a worker is where it is worst to freeze it, and others can still go on."""
+        is_file = self.options["backend"] == "sqlite"  # which an insert locks as a whole
+        what = "computing" if is_file else "inserting"
+        return pipeline.mark_of(self.folder, what, pid).exists()
 
     def made(self) -> int:
         with suppress(dj.errors.LostConnectionError):
@@ -243,8 +245,7 @@ def freeze_workers(trial: Trial) -> int:
             with fleet.frozen(trial.chance.choice(ready)):
                 time.sleep(2.5 * scale.lease)
     trial.wait_for((scale.times + 1) / (scale.times + 2))
-    # One that holds no lock yet, so that others can make its key.
-    with fleet.frozen_when(trial.is_computing):
+    with fleet.frozen_when(trial.is_hit):
         if not fleet.wait_until(lambda: trial.made() == scale.keys, scale.patience):
             raise RuntimeError("nobody took over what a worker had reserved that is frozen")
     return scale.times + 1
