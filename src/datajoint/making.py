@@ -24,6 +24,7 @@ from .errors import (
     ReservationLostError,
 )
 from .hash import deep_hash
+from .jobs import shortened
 from .key_source import Key, Populated, made_among
 from .leases import Lease
 from .logging import logger
@@ -454,7 +455,7 @@ class Maker:
                 logger.warning(
                     "Making %s of %s failed; attempt %d of %d follows in %.2g s: %s",
                     *(key, self.table.name, attempt + 1, self._retries + 1, pause),
-                    error_text(error),
+                    shortened(error_text(error)),
                 )
                 time.sleep(pause)
                 if not self._holds(key):

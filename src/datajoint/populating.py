@@ -22,6 +22,7 @@ from . import leases
 from .errors import DataJointError, LostConnectionError
 from .expression import QueryExpression
 from .hash import deep_hash
+from .jobs import shortened
 from .key_source import (
     ORDERS,
     Key,
@@ -373,7 +374,7 @@ class Results:
             if not self._options.suppress_errors:
                 raise outcome.error
             text = error_text(outcome.error)
-            logger.error("Making %s failed: %s", outcome.key, text)
+            logger.error("Making %s failed: %s", outcome.key, shortened(text))
             as_object = self._options.return_exception_objects
             self._errors.append((outcome.key, outcome.error if as_object else text))
         self._successes += outcome.status == "made"

@@ -340,8 +340,8 @@ class TestReservations:
         ],
         ids=["what texts cannot hold", "long"],
     )
-    def test_texts_of_errors(self, Scan, Result, schema, message, noted):
-        """Whatever they are, they are noted."""
+    def test_texts_of_errors(self, Scan, Result, schema, message, noted, caplog):
+        """Whatever they are, they are noted, and logged."""
         fill(Scan, 1)
 
         def work(scan):
@@ -350,6 +350,7 @@ class TestReservations:
         Result.work = work
         result = Result.populate(reserve_jobs=True, suppress_errors=True)
         assert result["error_list"] == [({"scan": 0}, f"ValueError: {message}")]
+        assert caplog.messages == [f"Making {{'scan': 0}} failed: {noted}"]
         assert schema.jobs.fetch1("status", "error_message") == ("error", noted)
         assert schema.jobs.fetch1("error_stack").startswith("Traceback (most recent")
         (schema.jobs).delete()
