@@ -129,7 +129,7 @@ class Keeper:
         for read in reads:
             tables = self._named(read.text)
             left_out = (name in made_here or _is_none(self.table.name, name) for name in tables)
-            if any(left_out) or _is_fleeting(read.text):
+            if any(left_out) or _is_fleeting(read.text) or not _only_reads(read.text):
                 continue
             statement = [read.text, _kept(read.values)]
             try:
@@ -226,6 +226,17 @@ def _is_none(target: TableName, full_name: str) -> bool:
     return table.startswith("~") or (schema == target.schema and own)
 
 
+#: How a statement begins that only reads, and what it has nowhere, not even in a text: what is kept
+#: beside entities may be anybody's, and is run with the rights of whoever asks.
+_READS = re.compile(r"[\s(]*(select|with)\b", re.IGNORECASE)
+_MAY_CHANGE = re.compile(r";|\b(insert|update|delete|merge|into)\b", re.IGNORECASE)
+
+
+def _only_reads(text: str) -> bool:
+    """Tell whether a statement is one, and certainly changes nothing."""
+    return bool(_READS.match(text)) and not _MAY_CHANGE.search(text)
+
+
 #: Stands before the microseconds of a duration, which blobs cannot hold.
 _DURATION = "datetime.timedelta"
 
@@ -252,12 +263,14 @@ class _Again:
         self._known: dict[bytes, bool] = {}
 
     def changed(self, inputs: Sequence[Any] | None) -> Iterator[str]:
-        """Name the tables of which another result is read now, for each statement."""
+        """Tell for each statement that gives another result now, what has changed."""
         if not inputs or inputs[0] != _FORMAT:  # of a later version
             return
         for text, values, digest, tables in inputs[1:]:
-            if self._differs(Read(text, _given(values), digest)):
-                yield " or ".join(tables) or f"the result of {text!r}"
+            if not _only_reads(text):
+                yield f"{text!r} is not run again, since it may change something"
+            elif self._differs(Read(text, _given(values), digest)):
+                yield f"{' or '.join(tables) or f'the result of {text!r}'} has changed"
 
     def _differs(self, read: Read) -> bool:
         packed = pack([read.text, _kept(read.values), read.digest])
@@ -288,11 +301,10 @@ def stale(table: Table, names: Sequence[str], code: str | None) -> list[tuple[Ke
     for batch in query.fetch_batches():
         for row in batch:
             key = {name: row[name] for name in names}
-            reasons = ["`make`"] if differs(row["_made_code"], code) else []
+            reasons = ["`make` has changed"] if differs(row["_made_code"], code) else []
             reasons += dict.fromkeys(again.changed(row["_made_inputs"]))
             if reasons:
-                told = "; ".join(f"{reason} has changed" for reason in reasons)
-                found[tuple(key.values())] = key, told
+                found[tuple(key.values())] = key, "; ".join(reasons)
     return list(found.values())
 
 

@@ -18,6 +18,7 @@ import pytest
 
 import datajoint as dj
 from datajoint import codebase, provenance
+from datajoint.blob import pack
 from datajoint.declare import PROVENANCE
 from datajoint.errors import DataJointError
 
@@ -527,6 +528,56 @@ class TestStale:
         virtual = dj.VirtualModule("lab", schema.database, connection=other)
         assert virtual.Doubled.stale() == [({"trace": 2}, f"{Trace.full_table_name} has changed")]
         assert len(virtual.Doubled.made()) == 2
+
+
+class TestPlantedStatements:
+    """What is kept is data, which others may write: only what reads is run."""
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "DELETE FROM {}",
+            "SELECT 1; DELETE FROM {}",
+            "WITH gone AS (DELETE FROM {} RETURNING *) SELECT * FROM gone",
+            "SELECT * INTO copied FROM {}",
+            " /* SELECT */ UPDATE {} SET level = 0",
+            "DROP TABLE {}",
+            "COMMIT",
+        ],
+    )
+    @pytest.mark.parametrize("refresh", [False, True])
+    def test_they_are_not_run(self, schema, Trace, connection, monkeypatch, statement, refresh):
+        Doubled = doubled(schema, Trace, provenance=True)
+        Doubled.populate("trace = 1")
+        table, target = (
+            connection.dialect.table(t.database, t.table_name) for t in (Trace(), Doubled())
+        )
+        planted = pack([1, [statement.format(table), [], "0:0", []]])
+        column = connection.dialect.quote("_made_inputs")
+        connection.query(f"UPDATE {target} SET {column} = %s", (planted,))
+        ((key, reason),) = Doubled.stale()
+        assert key == {"trace": 1}
+        assert (
+            reason == f"{statement.format(table)!r} is not run again, since it may change something"
+        )
+        if refresh:
+            assert Doubled.populate(refresh="stale") == {"success_count": 2, "error_list": []}
+            assert Doubled.stale() == []
+        assert Trace.fetch("level", order_by="KEY").tolist() == [10, 20]
+
+    def test_what_may_change_something_is_not_kept(self, schema, Trace, connection):
+        @schema
+        class Odd(dj.Computed):
+            definition = "-> Trace"
+            provenance = True
+
+            def make(self, key):
+                len(Trace & key & "level <> 99 or 'please delete' = ''")
+                self.insert1(key)
+
+        Odd.populate()
+        Trace.update1({"trace": 1, "level": 11})
+        assert Odd.stale() == []
 
 
 class TestRefresh:
