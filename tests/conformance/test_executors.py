@@ -80,7 +80,7 @@ class TestDask(ExecutorSuite):
     @classmethod
     def client(cls) -> Iterator[Any]:
         distributed = pytest.importorskip("distributed")
-        options = {"processes": True, "threads_per_worker": 2, "dashboard_address": None}
+        options = {"processes": True, "threads_per_worker": 2, "dashboard_address": "127.0.0.1:0"}
         with (
             distributed.LocalCluster(2, host="127.0.0.1", **options) as cluster,
             distributed.Client(cluster) as client,
