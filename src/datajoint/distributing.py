@@ -128,17 +128,10 @@ def _failure(error: BaseException) -> Failure:
     stack = "".join(traceback.format_exception(error))
     kind, pickled = type(error).__name__, None
     with suppress(Exception):  # whatever the classes of errors, of all packages, may raise
-        pickled = cloudpickle.dumps(error)
-        if type(pickle.loads(pickled)) is not type(error):
-            pickled = None
-    return Failure(kind, text_of(error), stack, pickled if _can_load(pickled) else None)
-
-
-def _can_load(pickled: bytes | None) -> bool:
-    try:
-        return pickled is not None and isinstance(pickle.loads(pickled), BaseException)
-    except Exception:
-        return False
+        written = cloudpickle.dumps(error)
+        if type(pickle.loads(written)) is type(error):
+            pickled = written
+    return Failure(kind, text_of(error), stack, pickled)
 
 
 def error_of(failure: Failure) -> BaseException:

@@ -642,7 +642,7 @@ class TestInterruptedStatements:
         if in_transaction:
             connection.start_transaction()
             lab.Total.insert1((1, 1))
-        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        timer = threading.Timer(0.3, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):
             connection.query(sleep).fetchall()
