@@ -150,6 +150,8 @@ class Lease:
         self._begun: set[tuple[str, str]] = set()
         #: What the transaction in progress, or the last one, completes.
         self._verified: tuple[_Place, str] | None = None
+        #: Whether others may have taken over what was reserved last.
+        self._in_doubt = False
         self._heartbeat: Heartbeat | None = None
 
     # -- beginning and end ----------------------------------------------------------------------
@@ -170,7 +172,7 @@ class Lease:
             self._connection.new_backend,
             self._connection.backend.place,
             lambda session: self._renew(None, session),
-            self._take,
+            self._take_again,
             self._duration,
             str(self.owner),
         )
@@ -181,6 +183,11 @@ class Lease:
         values = {"user": user, "session": session, "heartbeat": heartbeat}
         return self._sql.take({**self.owner.values, **values}, self._duration)
 
+    def _take_again(self, heartbeat: int) -> SQL:
+        """Take the lease after it ran out."""
+        self._in_doubt = True
+        return self._take(heartbeat)
+
     def _renew(self, session: int | None, heartbeat: int | None) -> SQL:
         ids = {"session": session, "heartbeat": heartbeat}
         known = {name: id_ for name, id_ in ids.items() if id_ is not None}
@@ -190,6 +197,7 @@ class Lease:
         """Let the new session answer for the lease, if the connection was lost and is back."""
         session = self._connection.connection_id
         if self._heartbeat is not None and session != self._session:
+            self._in_doubt = True
             if not self._change(self._renew(session, None), repeat=True):
                 self._change(self._take(session), repeat=True)
             self._session = session
@@ -257,7 +265,7 @@ class Lease:
             Those that are ours now and were not before, in their order.
         """
         self._note_session()
-        self._verified = None
+        self._verified, self._in_doubt = None, False
         stored = [self._jobs.stored_key(table_name, key) for key in keys]
         places = [(table_name, identity(key)) for key in stored]
         wanted = {place: key for place, key in zip(places, stored) if place not in self._held}
@@ -338,14 +346,22 @@ class Lease:
         self._verified = place, address
         del self._held[place]
 
+    def may_have_lost(self) -> bool:
+        """Tell whether others may have taken over what was reserved last: then see what it holds.
+
+        Either the lease ran out, as when the process was halted, or the session is another.
+        """
+        self._note_session()
+        return self._in_doubt
+
     def holds(self, table_name: str, key: Mapping[str, Any]) -> bool:
         """Tell, outside of a transaction, whether the reservation of a key is still ours."""
+        self._note_session()
         place = self._place(table_name, key)
         address = self._held.get(place)
         if address is None:
             return False
         entry = self._entries(table_name, [address]).get(address)
-        self._note_session()
         if entry is not None and entry.is_ours:
             return True
         self._held.pop(place)
@@ -404,9 +420,7 @@ class Lease:
         if not reservations and not leases:
             return 0
         dead, over = self._dead(reservations, leases)
-        for row in over:
-            if row.is_over:  # it may only be frozen, and keep locked what others are to make
-                self._connection.end_lost(row.session, row.age)
+        self._end_sessions(over)
         freed = 0
         by_owner: dict[tuple[Owner, str], list[str]] = {}
         for each in dead:
@@ -419,6 +433,17 @@ class Lease:
         for row in over:
             self._change(self._sql.end(row.owner.values, row.renewed), repeat=True)
         return freed
+
+    def end_frozen(self) -> None:
+        """End what workers have begun whose leases ran out; what they reserved is not looked at."""
+        if self._heartbeat is not None:
+            self._end_sessions(self._leases().values())
+
+    def _end_sessions(self, rows: Iterable[_LeaseRow]) -> None:
+        """End the sessions of leases that ran out: who is only frozen keeps rows locked."""
+        for row in rows:
+            if row.is_over:
+                self._connection.end_lost(row.session, row.age)
 
     def _dead(
         self, reservations: Sequence[_Reservation], leases: Mapping[Owner, _LeaseRow]

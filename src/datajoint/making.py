@@ -40,6 +40,8 @@ CONFLICTS = 10
 OPTIMISTIC = 3
 #: Seconds of the first and of the longest pause before something is tried again.
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 20.0
+#: Seconds after which whoever waits for others to unlock rows may wait for one that is frozen.
+FROZEN = 10.0
 
 
 class Terminated(SystemExit):
@@ -467,7 +469,10 @@ class Maker:
         patience = Patience(self.connection)
         waiting = pauses(FIRST_PAUSE)
         conflicts = 0
+        if self._may_have_lost() and not self._holds(key):
+            return False
         while True:
+            start = time.monotonic()
             try:
                 return self._attempt(key, optimistic=conflicts < OPTIMISTIC)
             except ConflictError as error:
@@ -476,12 +481,18 @@ class Maker:
                     raise
                 logger.info("Making %s of %s again: %s", key, self.table.name, error)
                 time.sleep(next(waiting))
+                if self.lease is not None and time.monotonic() - start > FROZEN:
+                    patience.run(self.lease.end_frozen)
             except LostConnectionError as error:
                 patience.wait(error)
                 if isinstance(error, _CommitLostError) and self._is_made(key):
                     return True
             if not self._holds(key) or self._is_made(key):
                 return False
+
+    def _may_have_lost(self) -> bool:
+        lease = self.lease
+        return lease is not None and Patience(self.connection).run(lease.may_have_lost)
 
     def _holds(self, key: Key) -> bool:
         """Tell whether the key is still to be made here."""

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import datajoint as dj
+from datajoint import making
 from datajoint.backends.base import Seen
 from datajoint.errors import (
     ConflictError,
@@ -636,6 +637,65 @@ class TestTheDead:
         process.run("connection.cancel_transaction()")
         assert process.run("result = held.holds(table, keys[0])") is False
         assert all(here.holds(TABLE, key) for key in KEYS)
+
+    @servers_only
+    def test_who_waits_for_the_frozen_lets_go(
+        self, backend, schema, other, Item, connection, connect, monkeypatch
+    ):
+        """Also of what is no key: others have nothing else to do, and nobody sweeps."""
+        lock_wait = {"mysql": "innodb_lock_wait_timeout = 2", "postgresql": "lock_timeout = '2s'"}
+        connection.query(f"SET {lock_wait[backend]}")
+        monkeypatch.setattr(making, "FROZEN", 1.0)
+
+        @schema
+        class Result(dj.Computed):
+            definition = "-> Item"
+
+            def make(self, key):
+                Item.insert1({"item": 77}, skip_duplicates=True)
+                self.insert1(key)
+
+        process = other(1)
+        process.run(f"Item = dj.FreeTable(connection, '`{Item.database}`.`item`')")
+        process.run("connection.start_transaction(); Item.insert1({'item': 77})")
+        process.freeze()
+        assert Result.populate(reserve_jobs=True, limit=2)["success_count"] == 2
+        process.thaw()
+        with pytest.raises(Failed, match="LostConnectionError"):
+            process.run("connection.commit_transaction()")
+
+    @pytest.mark.parametrize("lost", ["lease", "session"])
+    def test_what_was_taken_over_is_not_computed(
+        self, backend, schema, Item, connection, connect, jobs, leases, lost
+    ):
+        if (backend, lost) == ("sqlite", "session"):
+            pytest.skip("a database in a file is not lost")
+        calls = []
+
+        @schema
+        class Result(dj.Computed):
+            definition = "-> Item"
+
+            def make(self, key):
+                calls.append(key["item"])
+                self.insert1(key)
+
+        name = schema.database
+        with lease(connection, name, 2) as mine, lease(connect(), name, 3600) as their:
+            maker = Maker(Result(), lease=mine)
+            assert maker.claim(KEYS[:4]) == [True] * 4
+            assert maker.make(KEYS[0]).status == "made"
+            (jobs & [{"key_hash": key_hash(key)} for key in KEYS[1:3]]).delete()
+            assert their.reserve(TABLE, KEYS[1:3]) == KEYS[1:3]
+            if lost == "lease":
+                (leases & mine.owner.values).delete_quick()
+                until(lambda: len(leases & mine.owner.values))
+            else:
+                connect().kill(connection.connection_id)
+                connection.revive()
+            outcomes = [maker.make(key).status for key in KEYS[1:4]]
+            assert outcomes == ["skipped", "skipped", "made"]
+        assert calls == [0, 3]
 
     def test_without_a_lease_a_session_counts(self, here, other, jobs):
         process = other(None)

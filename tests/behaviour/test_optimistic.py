@@ -642,11 +642,15 @@ class TestInterruptedStatements:
         if in_transaction:
             connection.start_transaction()
             lab.Total.insert1((1, 1))
+        signal.siginterrupt(signal.SIGINT, False)  # as libraries do, polars among them
         timer = threading.Timer(0.3, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
         timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            connection.query(sleep).fetchall()
-        timer.join()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                connection.query(sleep).fetchall()
+        finally:
+            timer.join()
+            signal.siginterrupt(signal.SIGINT, True)
         connection.cancel_transaction()
         assert connection.query("SELECT 42").fetchall() == [(42,)]
         assert len(lab.Total()) == 0

@@ -31,6 +31,10 @@ ERRORS: tuple[type[Exception], ...] = (
     (pymysql.MySQLError,) if mysqlclient is None else (pymysql.MySQLError, mysqlclient.MySQLError)
 )
 
+#: A read that may end by itself, after 20 days, is one that Ctrl-C can always interrupt: libraries
+#: such as polars let the system go on with one that cannot.
+READ_SECONDS = 20 * 86400
+
 _TLS_OPTIONS = ("ca", "capath", "cert", "key", "password", "check_hostname", "cipher")
 
 
@@ -63,7 +67,8 @@ def connect(use_tls: bool | Mapping[str, Any] | None, **options: Any) -> Any:
             if error.args[0] not in (CR.CR_SSL_CONNECTION_ERROR, CR.CR_CONNECTION_ERROR):
                 raise
     options["password"] = options["password"].encode()  # PyMySQL would take Latin 1
-    return pymysql.connect(**_tls(use_tls, is_socket=is_socket), **options)
+    tls = _tls(use_tls, is_socket=is_socket)
+    return pymysql.connect(**tls, read_timeout=READ_SECONDS, **options)
 
 
 def socket_of(connection: Any) -> int:

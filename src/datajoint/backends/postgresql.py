@@ -53,6 +53,11 @@ _KEEPALIVE = ", ".join(
     f"set_config('tcp_keepalives_{name}', '{value}', false)"
     for name, value in (("idle", 60), ("interval", 10), ("count", 6))
 )
+#: A transaction waits for rows that others have locked as long as on MariaDB and MySQL, unless the
+#: user or the server says how long.
+_LOCK_TIMEOUT = (
+    "SELECT set_config('lock_timeout', '50s', true) WHERE current_setting('lock_timeout') = '0'"
+)
 _Values = Sequence[Any] | Mapping[str, Any]
 
 
@@ -296,9 +301,9 @@ class PostgreSQLBackend(Backend):
     # -- transactions -------------------------------------------------------------------------
 
     def begin(self, *, snapshot: bool = True, optimistic: bool = False) -> None:
-        # What it reads is the state at its first query: one makes that its beginning.
+        # What it reads is the state at its first query: this makes that its beginning.
         self._open.execute(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1"
+            f"BEGIN ISOLATION LEVEL REPEATABLE READ; {_LOCK_TIMEOUT}"
             if snapshot
             else "BEGIN ISOLATION LEVEL READ COMMITTED"
         )
