@@ -356,12 +356,12 @@ class Lease:
 
     def holds(self, table_name: str, key: Mapping[str, Any]) -> bool:
         """Tell, outside of a transaction, whether the reservation of a key is still ours."""
-        self._note_session()
         place = self._place(table_name, key)
         address = self._held.get(place)
+        entry = None if address is None else self._entries(table_name, [address]).get(address)
+        self._note_session()
         if address is None:
             return False
-        entry = self._entries(table_name, [address]).get(address)
         if entry is not None and entry.is_ours:
             return True
         self._held.pop(place)

@@ -253,6 +253,19 @@ class TestConflicts:
                 other.Account.update1({"owner": "ada", "amount": 7})
         assert amounts(bank) == {"ada": 0, "bob": 20}
 
+    @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+    def test_how_long_a_lock_is_waited_for(self, connection):
+        def limit():
+            return connection.query("SHOW lock_timeout").fetchone()[0]
+
+        with connection.transaction:
+            assert limit() == "50s"  # as MariaDB does by itself
+        assert limit() == "0"
+        connection.query("SET lock_timeout = '7s'")
+        with connection.transaction:
+            assert limit() == "7s"
+        assert limit() == "7s"
+
     def test_waiting_in_a_transaction_ends_it(self, bank, connection, other, turns):
         with connection.transaction:
             bank.Account.update1({"owner": "ada", "amount": 0})
