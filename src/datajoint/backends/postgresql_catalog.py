@@ -50,16 +50,17 @@ INDEXES = (
     f"AND right(x.relname, {len(FOREIGN_KEY_INDEX)}) <> '{FOREIGN_KEY_INDEX}' "
     "AND k.position <= i.indnkeyatts ORDER BY c.relname, i.indexrelid, k.position"
 )
+#: Joins of few tables, since the server would try all orders of more, for longer than it runs.
 FOREIGN_KEYS = (
-    "SELECT c.relname::text, f.oid::bigint, s.nspname::text, r.relname::text, a.attname::text, "
-    "b.attname::text "
+    "SELECT c.relname::text, f.oid::bigint, "
+    "(SELECT nspname::text FROM pg_namespace WHERE oid = r.relnamespace), r.relname::text, "
+    "(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum = k.child), "
+    "(SELECT attname::text FROM pg_attribute WHERE attrelid = r.oid AND attnum = k.parent) "
     + _FROM
     + "JOIN pg_constraint AS f ON f.conrelid = c.oid AND f.contype = 'f' "
-    "JOIN pg_class AS r ON r.oid = f.confrelid JOIN pg_namespace AS s ON s.oid = r.relnamespace "
+    "JOIN pg_class AS r ON r.oid = f.confrelid "
     "CROSS JOIN unnest(f.conkey, f.confkey) AS k (child, parent) "
-    "JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.child "
-    "JOIN pg_attribute AS b ON b.attrelid = r.oid AND b.attnum = k.parent "
-    "WHERE {} ORDER BY c.relname, f.oid, b.attnum"
+    "WHERE {} ORDER BY c.relname, f.oid, k.parent"
 )
 
 _MARKER = re.compile(rf""":((?:[^:'"]|{STRING.pattern})+):(.*)""", re.DOTALL)
