@@ -111,7 +111,7 @@ def test_what_is_declared_has_nothing_to_alter(lab, definition, answers, caplog)
 
 @pytest.mark.random
 def test_any_definition_that_is_declared_has_nothing_to_alter(lab, answers, caplog):
-    @examples(50)
+    @examples(25)
     @given(definitions())
     def check(definition):
         check_unchanged(lab, definition, caplog)
@@ -1119,7 +1119,7 @@ def test_any_alteration_is_done_as_declared_or_refused_as_a_whole(lab):
     numbers = itertools.count()
     outcomes = {True: 0, False: 0}
 
-    @examples(60)
+    @examples(30)
     @given(pairs_of_definitions())
     def check(pair):
         before, after, types, same = pair

@@ -136,7 +136,7 @@ def test_part_of_a_master(lab):
 def test_any_definition(lab, make_schema):
     labs = [30, lab]
 
-    @examples(50)
+    @examples(25)
     @given(definitions())
     def check(definition):
         labs[0] -= 1

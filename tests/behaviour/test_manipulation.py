@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 import datajoint as dj
+from datajoint import inserting
 from datajoint.errors import (
     ConflictError,
     DataJointError,
@@ -409,7 +410,9 @@ class TestChunks:
         assert len(lab.Item()) == 5000
         assert most <= 500
 
-    def test_blobs_are_sent_before_there_are_many(self, schema):
+    def test_blobs_are_sent_before_there_are_many(self, schema, monkeypatch):
+        monkeypatch.setattr(inserting, "_LARGE", 5 * 2**20)
+
         @schema
         class Trace(dj.Manual):
             definition = """
@@ -423,7 +426,7 @@ class TestChunks:
         def rows():
             for i in range(6):
                 seen.append(len(Trace()))
-                yield i, np.random.default_rng(i).bytes(30 * 2**20)
+                yield i, np.random.default_rng(i).bytes(2 * 2**20)
 
         Trace.insert(rows())
         assert seen == [0, 0, 0, 3, 3, 3]
