@@ -24,6 +24,9 @@ EXAMPLES ?= 1000
 # Each process starts database servers of its own.
 PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
+# Many processes are started, each of which would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
