@@ -13,7 +13,8 @@ from .declare import TableSpec, with_provenance
 from .distributing import distribution
 from .errors import DataJointError
 from .expression import QueryExpression
-from .key_source import default_key_source, restricted_keys
+from .key_source import default_key_source, identity, restricted_keys, stream_keys
+from .logging import logger
 from .making import left_to_users
 from .populating import Keys, Options, populate
 from .progressing import remaining
@@ -192,8 +193,9 @@ class AutoPopulate(Table):
             Whose processes make the keys: anything with the methods of
             ``concurrent.futures.Executor``, or the client of a Dask cluster.
         refresh : {None, "stale"}
-            ``"stale"``: make the keys that :meth:`stale` lists again, before those that are
-            missing. Each is deleted, with what depends on it, and made in one transaction.
+            ``"stale"``: make the keys of the key source that :meth:`stale` lists again, before
+            those that are missing. Each is deleted, with what depends on it, and made in one
+            transaction.
 
         Returns
         -------
@@ -231,6 +233,11 @@ class AutoPopulate(Table):
             refresh=refresh,
             are_given=keys is not None,
         )
+        if restrictions and keys is not None:
+            logger.warning(
+                "The restrictions of `%s.populate` have no effect on `keys=`, which are all made",
+                type(self).__name__,
+            )
         workers = distribution(self, options, processes, executor)
         return populate(self, Keys(self, restrictions, keys, options), options, workers)
 
@@ -272,7 +279,8 @@ class AutoPopulate(Table):
         Returns
         -------
         list of (dict, str)
-            The key and the reason, such as ``make`` or the tables that have changed.
+            The key and the reason, such as ``make`` or the tables that have changed. What has left
+            the key source is told too; it is not made again.
 
         Raises
         ------
@@ -283,7 +291,13 @@ class AutoPopulate(Table):
         if isinstance(source, type):
             source = source()
         entities = self.target & AndList(restrictions)
-        return stale(entities, source.primary_key, code_of(type(self)))
+        found = stale(entities, source.primary_key, code_of(type(self)))
+        if not found:
+            return []
+        source_keys = type(self)()._jobs_to_do(())
+        known = set(map(identity, stream_keys(source_keys & [key for key, _ in found])))
+        gone = "; the key source does not have it any more"
+        return [(key, why if identity(key) in known else why + gone) for key, why in found]
 
     # -- progress -------------------------------------------------------------------------------
 

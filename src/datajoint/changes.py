@@ -95,7 +95,7 @@ class Changeable(QueryExpression):
         Manual 7.2.
         """
         self.connection.check_changeable(f"insert into {self.name}")
-        is_being_made = self.name in self.connection.being_made
+        is_being_made = self.connection.in_transaction and self.name in self.connection.being_made
         if not (self._allow_insert or is_being_made or allow_direct_insert):
             raise DataJointError(
                 f"Entities are inserted into the auto-populated table {self.name} by its `make` "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from textwrap import indent
 from typing import Any, TypeVar
@@ -12,7 +13,9 @@ import click
 
 from .classes import name_classes
 from .cli_shared import Connect, open_module
+from .distributing import RemoteStack
 from .errors import DataJointError
+from .making import Maker
 from .schemas import progress
 from .utils import did_you_mean
 from .worker import find_module, find_tables, work
@@ -117,7 +120,12 @@ def populate(
     _open(connect)
     failed = False
     for table in find_tables(names):
-        result = table.populate(*restrictions, display_progress=not quiet, **options)
+        try:
+            result = table.populate(*restrictions, display_progress=not quiet, **options)
+        except DataJointError as error:
+            if _is_of_make(error):  # where in the user's code, as for all other errors
+                traceback.print_exception(error)
+            raise
         errors = result["error_list"]
         click.echo(f"{table.class_name}: {result['success_count']} made, {len(errors)} errors")
         for key, message in errors:
@@ -125,6 +133,12 @@ def populate(
         failed |= bool(errors)
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _is_of_make(error: BaseException) -> bool:
+    """Tell whether an error has come out of a ``make``, here or in another process."""
+    codes = (frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__))
+    return Maker.make.__code__ in codes or isinstance(error.__cause__, RemoteStack)
 
 
 @click.command(short_help="Work on tables of modules, with other workers.")
@@ -254,14 +268,25 @@ def jobs(
     if clear:
         _clear(entries, yes)
         return
-    attributes = ["table_name", "status", "key", "error_message", "host", "pid", "timestamp"]
+    attributes = [
+        "table_name",
+        "key_hash",
+        "status",
+        "key",
+        "error_message",
+        "host",
+        "pid",
+        "timestamp",
+    ]
     attributes += ["error_stack"] if errors else []
     for row in entries.fetch(*attributes, as_dict=True, order_by="table_name, timestamp, key_hash"):
         where = f"{row['host']} (process {row['pid']}), {row['timestamp']:%Y-%m-%d %H:%M:%S}"
         label = labels.get(row["table_name"], row["table_name"])
-        click.echo(f"{label} {row['key']}: {row['status']}, {where}")
+        key = row["key"] if row["key"] is not None else f"(key of hash {row['key_hash']})"
+        click.echo(f"{label} {key}: {row['status']}, {where}")
         if row["status"] == "error":
-            click.echo(indent(row["error_stack"] if errors else row["error_message"], "    "))
+            stack = row["error_stack"] if errors else None
+            click.echo(indent(stack or row["error_message"], "    "))
 
 
 def _clear(entries: Any, yes: bool) -> None:

@@ -134,6 +134,21 @@ class Connection(Session):
         settings = self._settings()
         return {name: settings.get(f"database.{setting}") for name, setting in names.items()}
 
+    def commit_transaction(self) -> None:
+        """Make the changes of the transaction in progress permanent, all together.
+
+        Raises
+        ------
+        DataJointError
+            When none is in progress, or `make` is called in it, and it ends when that returns.
+        """
+        if self.in_transaction and self.being_made:
+            raise DataJointError(
+                f"`make` of {next(iter(self.being_made))} ended the transaction that it is called "
+                "in: what it inserts is committed when it returns, and not before"
+            )
+        super().commit_transaction()
+
     # -- in other processes -------------------------------------------------------------------
 
     def __reduce__(self) -> Any:

@@ -45,6 +45,8 @@ class RemoteStack(Exception):
 _received: dict[str, bytes] = {}
 #: What they were opened as.
 _opened: dict[str, tuple[Any, Options]] = {}
+#: Set when the program that started this process has ended.
+_is_orphan = threading.Event()
 #: A process has one connection, so it makes one key at a time.
 _turn = threading.Lock()
 
@@ -57,12 +59,15 @@ def receive(name: str, parcel: bytes, parent: int, start_method: str | None) -> 
     """
     multiprocessing.set_start_method(start_method, force=True)
     _received[name] = parcel
+    # Ctrl-C reaches all processes of a terminal: what is being made is undone, and is no error.
+    signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
+    _is_orphan.set()
     with _turn:  # after what it is making
         os._exit(1)
 
@@ -90,6 +95,8 @@ def work(name: str, parcel: bytes | None, call: str, keys: list[Key]) -> Report:
         with _turn, terminable():
             for outcome in _outcomes(name, parcel, keys):
                 results.append(_result(outcome))
+                if _is_orphan.is_set():  # nobody wants to know what comes of the others
+                    os._exit(1)
                 if outcome.error is not None and not _opened[name][1].suppress_errors:
                     break
     except BaseException as error:
@@ -118,7 +125,7 @@ def _lease(table: Any) -> AbstractContextManager[leases.Lease]:
 
 def _result(outcome: Outcome) -> Result:
     failure = None if outcome.error is None else _failure(outcome.error)
-    return Result(outcome.status, outcome.seconds, failure)
+    return Result(outcome.status, outcome.seconds, failure, outcome.is_lost)
 
 
 def _failure(error: BaseException) -> Failure:
@@ -232,6 +239,8 @@ def _as_executor(given: Any) -> Any:
             "Threads share one connection and its transactions, and so cannot populate: use an "
             "executor of processes, or `processes=`"
         )
+    if isinstance(given, type):
+        raise TypeError(f"populate: `executor` must be an executor, not the class {given!r}")
     if hasattr(given, "get_executor"):
         given = given.get_executor()
     if not hasattr(given, "submit"):
@@ -328,7 +337,7 @@ class Distribution:
         for key, result in pairs:
             error = None if result.failure is None else error_of(result.failure)
             status = "made" if key in made and result.status == "skipped" else result.status
-            yield Outcome(key, status, result.seconds, error)
+            yield Outcome(key, status, result.seconds, error, result.is_lost)
 
 
 def distribution(

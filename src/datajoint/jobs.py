@@ -133,7 +133,7 @@ class JobTable(ServiceTable):
         self,
         table_name: str,
         key: Mapping[str, Any],
-        error_message: str,
+        error_message: str | BaseException,
         error_stack: str | None = None,
     ) -> None:
         """Note that a key failed; it is passed over until the entry is deleted.
@@ -142,11 +142,11 @@ class JobTable(ServiceTable):
         ----------
         table_name, key
             As for :meth:`reserve`.
-        error_message : str
+        error_message : str or exception
             Its first 2,035 characters are kept if it is longer than 2,047.
         error_stack : str, optional
         """
-        error_message = shortened(error_message)
+        error_message = shortened(str(error_message))
         key = self.stored_key(table_name, key)
         entries, free = self._addresses(table_name, key)
         row = self.row("error", table_name, key) | {"key_hash": entries[0] if entries else free}
@@ -156,6 +156,7 @@ class JobTable(ServiceTable):
 
     def stored_key(self, table_name: str, key: Mapping[str, Any]) -> Mapping[str, Any]:
         """Give a key with the values that the database has, instead of objects of adapters."""
+        _check_given(table_name, key)
         spec = self.connection.tables(self.name.schema).get(table_name)
         if spec is None or not spec.heading.has_adapters:
             return key
@@ -289,6 +290,14 @@ def shortened(message: str) -> str:
     if len(message) <= _MESSAGE_LENGTH:
         return message
     return message[: _MESSAGE_LENGTH - len(_TRUNCATION)] + _TRUNCATION
+
+
+def _check_given(table_name: object, key: object) -> None:
+    if not isinstance(table_name, str) or not isinstance(key, Mapping):
+        raise TypeError(
+            "Jobs are those of a table, given by its name in the schema as its `table_name` has "
+            f"it, and of a key, a dict; not of {table_name!r} and {key!r}"
+        )
 
 
 def _put(value: Any, type_: AttributeType | None) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
+from operator import itemgetter
 from typing import Any, Protocol
 
 from .condition import AndList, Not, Top
@@ -16,6 +17,7 @@ from .declare import TableName
 from .dependencies import Graph
 from .errors import DataJointError
 from .expression import QueryExpression
+from .hash import deep_hash
 from .table import FreeTable, Table
 
 Key = dict[str, Any]
@@ -76,8 +78,8 @@ def check_unrestricted(table: Populated) -> None:
     """
     if table.restriction:
         raise DataJointError(
-            f"A restricted table cannot be populated; restrict the keys instead, as in "
-            f"`{type(table).__name__}.populate(restriction)`"
+            f"A restricted table is not populated; restrict the keys instead, as in "
+            f"`{type(table).__name__}.populate(restriction)` or `.progress(restriction)`"
         )
 
 
@@ -105,8 +107,22 @@ def restricted_keys(table: Populated, restrictions: Iterable[Any]) -> QueryExpre
 
 
 def not_made(keys: QueryExpression, target: Table) -> QueryExpression:
-    """Leave out the keys that the table has, wherever their attributes come from."""
-    return keys.restrict(Not(target.proj()), semantic_check=False)
+    """Leave out the keys that the table has, wherever their attributes come from.
+
+    Some may be secondary in the table, and tell keys apart all the same.
+    """
+    rest = [name for name in keys.primary_key if name not in target.primary_key]
+    return keys.restrict(Not(target.proj(*rest)), semantic_check=False)
+
+
+def identity(key: Key) -> tuple[Any, ...]:
+    """Make of a key what tells it apart and can be in a set."""
+    items = tuple(sorted(key.items(), key=itemgetter(0)))
+    try:
+        hash(items)
+    except TypeError:  # of a value that an adapter made
+        return (deep_hash(items),)
+    return items
 
 
 def made_among(target: Table, keys: Sequence[Key]) -> list[bool]:

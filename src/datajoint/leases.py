@@ -338,6 +338,7 @@ class Lease:
             released = self._connection.execute(statement)
         if address is None or released != 1:
             self._held.pop(place, None)
+            self._in_doubt = True
             raise ReservationLostError(
                 f"The key {dict(key)} of `{self._name.schema}`.`{table_name}` is not reserved by "
                 f"{self.owner} any more, and nothing of it was kept: another worker has taken it "
@@ -365,6 +366,7 @@ class Lease:
         if entry is not None and entry.is_ours:
             return True
         self._held.pop(place)
+        self._in_doubt = True
         return False
 
     def release(self, table_name: str, keys: Iterable[Mapping[str, Any]]) -> None:

@@ -10,7 +10,7 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
@@ -78,12 +78,15 @@ class Outcome:
         How long it took.
     error : BaseException or None
         Why it failed.
+    is_lost : bool
+        Whether it was skipped because its reservation was not there any more.
     """
 
     key: Key
     status: Literal["made", "skipped", "failed"]
     seconds: float = 0.0
     error: BaseException | None = None
+    is_lost: bool = False
 
 
 # -- the method that makes a key -----------------------------------------------------------------
@@ -134,10 +137,18 @@ class _PlainSteps:
 
     def __call__(self, key: Key) -> Callable[[], object]:
         def work() -> None:
-            if inspect.isgenerator(self.make(dict(key), **self.make_kwargs)):
+            returned = self.make(dict(key), **self.make_kwargs)
+            if inspect.isgenerator(returned):
                 raise DataJointError(
                     f"`make` of {self.table.name} returned a generator, which does nothing by "
                     "itself: to make keys in three parts, `yield` in `make` itself"
+                )
+            if inspect.iscoroutine(returned) or inspect.isasyncgen(returned):
+                if inspect.iscoroutine(returned):
+                    returned.close()
+                raise DataJointError(
+                    f"`make` of {self.table.name} is asynchronous, and does nothing when it is "
+                    "called: define it by `def make`, and use `asyncio.run` in it"
                 )
 
         return work
@@ -154,9 +165,9 @@ class _ThreeSteps:
     make_kwargs: Mapping[str, Any]
 
     def __call__(self, key: Key) -> Callable[[], object]:
-        fetched = self.fetch(dict(key), **self.make_kwargs)
+        fetched = self._arguments(self.fetch(dict(key), **self.make_kwargs), "fetch", "compute")
         before = _fetched_hash(self.table, fetched)
-        computed = self.compute(dict(key), *fetched)
+        computed = self._arguments(self.compute(dict(key), *fetched), "compute", "insert")
         del fetched  # which may be large
 
         def work() -> None:
@@ -164,6 +175,15 @@ class _ThreeSteps:
             self.insert(dict(key), *computed)
 
         return work
+
+    def _arguments(self, returned: Any, part: str, following: str) -> Any:
+        if isinstance(returned, (str, bytes)) or not isinstance(returned, Iterable):
+            raise DataJointError(
+                f"`make_{part}` of {self.table.name} must return a tuple, the arguments of "
+                f"`make_{following}` after the key, not {type(returned).__name__}: for a single "
+                "one, write a comma after it, as in `return (value,)`"
+            )
+        return returned
 
 
 @dataclass(frozen=True)
@@ -179,6 +199,7 @@ class _GeneratorSteps:
         try:
             before = _fetched_hash(self.table, self._next(steps, "what it fetched"))
             computed = self._next(steps, "what it computed")
+            place = _place(steps)
         finally:
             steps.close()
 
@@ -188,6 +209,13 @@ class _GeneratorSteps:
                 _check_same(self.table, before, self._next(again, "what it fetched"))
                 with suppress(StopIteration):
                     again.send(computed)
+                    if _place(again) == place:  # another `yield` may be its last word
+                        raise DataJointError(
+                            f"`make` of {self.table.name} computed again what it was given, and "
+                            "inserted nothing: the test by which it tells that it is to compute, "
+                            "such as `if result is None`, must be of something that is never so "
+                            "when it is computed"
+                        )
             finally:
                 again.close()
 
@@ -202,6 +230,13 @@ class _GeneratorSteps:
                 f"it must yield what it fetched, and then what it computed; it ended before it "
                 f"yielded {what}"
             ) from None
+
+
+def _place(steps: Any) -> tuple[object, int]:
+    """Tell at which ``yield`` a generator stands, its own or that of one that it yields from."""
+    while isinstance(steps.gi_yieldfrom, Generator):
+        steps = steps.gi_yieldfrom
+    return steps.gi_code, steps.gi_frame.f_lasti
 
 
 def _fetched_hash(table: Makeable, fetched: Any) -> bytes:
@@ -392,13 +427,11 @@ class Maker:
         try:
             if self._make_with_retries(key):
                 return Outcome(key, "made", time.perf_counter() - start)
-            self.release([key])
-            return Outcome(key, "skipped", time.perf_counter() - start)
+            return self._skip(key, start)
         except Exception as error:
             if isinstance(error, ReservationLostError) or self._was_changed_by_others(key, error):
-                logger.debug("Skipping %s of %s: %s", key, self.table.name, error)
-                self.release([key])
-                return Outcome(key, "skipped", time.perf_counter() - start)
+                logger.info("Skipping %s of %s: %s", key, self.table.name, error)
+                return self._skip(key, start)
             self._fail_patiently(key, error)
             return Outcome(key, "failed", time.perf_counter() - start, error)
         except BaseException as error:  # the program ends, and waits for nothing
@@ -408,6 +441,11 @@ class Maker:
                 with suppress(DataJointError):
                     self._fail(key, error)
             raise
+
+    def _skip(self, key: Key, start: float) -> Outcome:
+        is_lost = not self._holds(key)
+        self.release([key])
+        return Outcome(key, "skipped", time.perf_counter() - start, is_lost=is_lost)
 
     def _fail(self, key: Key, error: BaseException) -> None:
         """Note an error in the jobs, if the key is reserved."""
@@ -509,6 +547,7 @@ class Maker:
         work = self._steps(key)
         try:
             connection.start_transaction(optimistic=optimistic)
+            connection.keep_to_thread()
             connection.being_made.add(table.name)
             if self._refresh and not remove_stale(table.target, key, code_of(type(table))):
                 connection.cancel_transaction()
@@ -521,6 +560,7 @@ class Maker:
                 )
             if self.lease is not None:
                 self.lease.verify(self._table_name, self._job_key(key))
+            connection.being_made.discard(table.name)
             self._commit()
             return True
         except BaseException as error:
@@ -553,8 +593,9 @@ class Maker:
 
 def _transient_errors(table: Makeable) -> tuple[type[BaseException], ...]:
     """Get the errors that a table lists as transient."""
-    listed: Any = table.transient_errors
-    kinds = (listed,) if isinstance(listed, type) else tuple(listed)
+    listed: Any = table.transient_errors or ()
+    is_one = isinstance(listed, (type, str)) or not isinstance(listed, Iterable)
+    kinds = (listed,) if is_one else tuple(listed)
     wrong = [k for k in kinds if not (isinstance(k, type) and issubclass(k, BaseException))]
     if wrong:
         raise TypeError(

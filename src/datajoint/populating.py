@@ -17,11 +17,12 @@ from functools import cache, partial
 from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from . import leases
+from .connection import Connection
 from .errors import DataJointError, LostConnectionError
 from .expression import QueryExpression
-from .hash import deep_hash
 from .jobs import shortened
 from .key_source import (
     ORDERS,
@@ -29,6 +30,7 @@ from .key_source import (
     Populated,
     arranged,
     check_unrestricted,
+    identity,
     not_made,
     stream_keys,
 )
@@ -153,8 +155,9 @@ class Keys:
         #: Those that have been handed out, and are not known to be made: the others are not
         #: pending any more, and may be too many to be remembered.
         self._seen: set[tuple[Any, ...]] = set()
+        self._lost = 0
         #: Those that are held anyway, and are not looked for by whether they are made.
-        self._listed = {_identity(key) for key in chain(self._given or (), self._stale)}
+        self._listed = {identity(key) for key in chain(self._given or (), self._stale)}
 
     def count(self, taken: Taken = NOTHING) -> int:
         """Count the keys that are free, so far as that is known before they are read."""
@@ -179,20 +182,26 @@ class Keys:
 
     def note_made(self, key: Key) -> None:
         """Forget a key that was made, since it will not be found again."""
-        identity = _identity(key)
-        if identity not in self._listed:
-            self._seen.discard(identity)
+        place = identity(key)
+        if place not in self._listed:
+            self._seen.discard(place)
 
-    def hand_back(self, key: Key) -> None:
+    def hand_back(self, outcome: Outcome) -> None:
         """Let a key be handed out again in the next pass: it was not made here."""
-        self._seen.discard(_identity(key))
+        self._seen.discard(identity(outcome.key))
+        self._lost += outcome.is_lost
+
+    def take_lost(self) -> int:
+        """Count the keys whose reservations were lost since it was asked the last time."""
+        lost, self._lost = self._lost, 0
+        return lost
 
     def _free(self, keys: Iterable[Key], taken: Taken) -> Iterator[Key]:
         for key in keys:
-            identity = _identity(key)
-            if identity in self._seen or (taken is not NOTHING and self._job_key(key) in taken):
+            place = identity(key)
+            if place in self._seen or (taken is not NOTHING and self._job_key(key) in taken):
                 continue
-            self._seen.add(identity)
+            self._seen.add(place)
             yield key
 
     def _read(self, pending: QueryExpression, descending: bool) -> Iterator[Key]:
@@ -231,16 +240,6 @@ def _as_key(given: Any) -> Key:
     if names:
         return dict(zip(names, given.tolist(), strict=True))
     raise DataJointError(f"populate: each of `keys` is a dict, not {given!r}")
-
-
-def _identity(key: Key) -> tuple[Any, ...]:
-    """Make of a key what tells it apart and can be in a set."""
-    values = tuple(key.values())
-    try:
-        hash(values)
-    except TypeError:  # of a value that an adapter made
-        return (deep_hash(values),)
-    return values
 
 
 # -- making them ---------------------------------------------------------------------------------
@@ -331,13 +330,13 @@ class Results:
 
     Parameters
     ----------
-    name : str
-        What the bar is called.
+    table : AutoPopulate
     options : Options
     """
 
-    def __init__(self, name: str, options: Options) -> None:
-        self._name = name
+    def __init__(self, table: Table, options: Options) -> None:
+        self._name = type(table).__name__
+        self._of = table.name
         self._options = options
         self._successes = 0
         self._errors: list[tuple[Key, Any]] = []
@@ -371,10 +370,10 @@ class Results:
             The error of the key, if errors are not suppressed.
         """
         if outcome.error is not None:
+            text = error_text(outcome.error)
+            logger.error("Making %s of %s failed: %s", outcome.key, self._of, shortened(text))
             if not self._options.suppress_errors:
                 raise outcome.error
-            text = error_text(outcome.error)
-            logger.error("Making %s failed: %s", outcome.key, shortened(text))
             as_object = self._options.return_exception_objects
             self._errors.append((outcome.key, outcome.error if as_object else text))
         self._successes += outcome.status == "made"
@@ -397,6 +396,8 @@ class Results:
 
 
 def _terminate(number: int, frame: object) -> None:
+    # Whoever is impatient does not disturb what is undone meanwhile.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
     raise Terminated("SIGTERM received")
 
 
@@ -460,29 +461,66 @@ class Workers(Protocol):
     ) -> Generator[Outcome, None, None]: ...
 
 
+#: Who populates on a connection: the process and the thread, and how often, one inside another.
+_POPULATING: WeakKeyDictionary[Connection, tuple[tuple[int, int], int]] = WeakKeyDictionary()
+_POPULATING_LOCK = threading.Lock()
+
+
+@contextmanager
+def one_thread(table: Table) -> Iterator[None]:
+    """Let one thread populate on a connection, whose transactions all threads share.
+
+    Raises
+    ------
+    DataJointError
+        When another thread does.
+    """
+    own = (os.getpid(), threading.get_ident())
+    with _POPULATING_LOCK:
+        owner, depth = _POPULATING.get(table.connection, (own, 0))
+        if owner[0] != own[0]:  # in the parent of this process
+            owner, depth = own, 0
+        if owner != own:
+            raise DataJointError(
+                f"{table.name} cannot be populated: another thread populates on the same "
+                "connection, and threads share its transactions. Use `processes=`, or give each "
+                "thread a connection of its own"
+            )
+        _POPULATING[table.connection] = own, depth + 1
+    try:
+        yield
+    finally:
+        with _POPULATING_LOCK:
+            if depth:
+                _POPULATING[table.connection] = own, depth
+            else:
+                _POPULATING.pop(table.connection, None)
+
+
 def populate(
     table: Table, keys: Keys, options: Options, workers: Workers | None = None
 ) -> dict[str, Any]:
     """Make the keys here, one after another, or let others make them."""
     with ExitStack() as stack:
+        stack.enter_context(one_thread(table))
         stack.enter_context(terminable())
         lease = None
         if options.reserve_jobs:
             schema = table.target.name.schema
             lease = stack.enter_context(leases.lease(table.connection, schema))
         maker = options.maker(table, lease)
-        results = stack.enter_context(closing(Results(type(table).__name__, options)))
+        results = stack.enter_context(closing(Results(table, options)))
         if workers is not None:
             stack.enter_context(workers)
         make = workers.make_keys if workers else partial(make_keys, maker, begin=results.begin)
         left = options.max_calls
-        for taken in passes(table, lease):
+        for taken in passes(table, keys, lease):
             if options.display_progress:
                 results.expect(keys.count(taken))
             with closing(make(keys.one_pass(taken), left)) as outcomes:
                 for outcome in outcomes:
                     if outcome.status == "skipped":
-                        keys.hand_back(outcome.key)
+                        keys.hand_back(outcome)
                     elif left is not None:
                         left -= 1
                     if outcome.status == "made":
@@ -493,8 +531,10 @@ def populate(
         return results.as_dict()
 
 
-def passes(table: Table, lease: leases.Lease | None) -> Iterator[Taken]:
+def passes(table: Table, keys: Keys, lease: leases.Lease | None) -> Iterator[Taken]:
     """Tell which keys are taken, again while the death of others makes more of them free.
+
+    So may whoever deletes the entries in the jobs of keys that are in hand here.
 
     The keys that are free must have been made before the next time.
     """
@@ -506,5 +546,6 @@ def passes(table: Table, lease: leases.Lease | None) -> Iterator[Taken]:
     patience.run(lambda: lease.sweep(name))
     while True:
         yield patience.run(lambda: lease.taken(name))
-        if not patience.run(lambda: lease.sweep(name)):
+        freed = patience.run(lambda: lease.sweep(name))
+        if not (keys.take_lost() or freed):
             return

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from .condition import AndList
 from .connection import Connection
 from .declare import TableName
+from .errors import DataJointError, LostConnectionError
 from .expression import QueryExpression
 from .jobs import JOBS, JobTable
 from .key_source import Populated, default_key_source, not_made, restricted_keys
+from .logging import logger
 from .table import FreeTable, Table
 from .utils import to_camel_case
 
@@ -126,7 +128,13 @@ def count_keys(tables: Sequence[Any]) -> list[Counts | None]:
             rows.append(None)
             continue
         place = (id(table.connection), table.name.schema)
-        rows.append(_counts(table, entries[place].get(table.name.table, {})))
+        try:
+            rows.append(_counts(table, entries[place].get(table.name.table, {})))
+        except LostConnectionError:
+            raise
+        except DataJointError as error:  # of the key source, which is the user's
+            logger.warning("It is not known which keys %s has: %s", table.name, error)
+            rows.append(None)
     return rows
 
 

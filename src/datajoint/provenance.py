@@ -24,6 +24,7 @@ from .declare import PROVENANCE, TableName, TableSpec
 from .errors import DataJointError, IntegrityError
 from .expression import QueryExpression
 from .insertion import RowEncoder
+from .key_source import Key, identity
 from .logging import logger
 from .reads import Read, Reads
 from .service import client
@@ -32,8 +33,6 @@ from .sql.algebra import Condition
 from .sql.statements import update
 from .table import Table
 from .utils import get_master, split_full_table_name
-
-Key = dict[str, Any]
 
 #: The methods by which entities are made.
 _METHODS = ("make", "_make_tuples", "make_fetch", "make_compute", "make_insert")
@@ -304,7 +303,7 @@ def stale(table: Table, names: Sequence[str], code: str | None) -> list[tuple[Ke
             reasons = ["`make` has changed"] if differs(row["_made_code"], code) else []
             reasons += dict.fromkeys(again.changed(row["_made_inputs"]))
             if reasons:
-                found[tuple(key.values())] = key, "; ".join(reasons)
+                found[identity(key)] = key, "; ".join(reasons)
     return list(found.values())
 
 

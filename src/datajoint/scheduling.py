@@ -62,6 +62,7 @@ class Result:
     status: Literal["made", "skipped", "failed"]
     seconds: float = 0.0
     failure: Failure | None = None
+    is_lost: bool = False
 
 
 @dataclass(frozen=True)

@@ -636,4 +636,5 @@ def _populated_in(given: Any) -> Iterator[Any]:
         raise DataJointError(
             "Progress is shown of schemas, of modules with schemas, of computed and imported "
             f"tables, and of lists of these; {given!r} is none of them"
+            + (f": give dj.Schema({given!r})" if isinstance(given, str) else "")
         )

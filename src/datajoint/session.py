@@ -78,6 +78,8 @@ class Session:
         self._broken: DataJointError | None = None
         self._opened: _Opened | None = None
         self._process = os.getpid()
+        #: The thread that alone may change something in the transaction in progress, if one does.
+        self._only_thread: int | None = None
 
     @property
     def dialect(self) -> Dialect:
@@ -185,6 +187,12 @@ class Session:
                 raise type(self._broken)(
                     "The transaction was rolled back after an error; nothing can be done in it"
                 ) from self._broken
+            if changes and self._only_thread not in (None, threading.get_ident()):
+                raise DataJointError(
+                    "A thread populates a table on this connection, and its transaction is in "
+                    "progress: what another thread changes would be undone with it. Give each "
+                    "thread a connection of its own, as by dj.Connection()"
+                )
             if reconnect is None:
                 reconnect = config["database.reconnect"]
             if reconnect and not self._in_transaction and not self._is_usable():
@@ -318,8 +326,13 @@ class Session:
         finally:
             self._forget_transaction()
 
+    def keep_to_thread(self) -> None:
+        """Let no other thread change anything in the transaction in progress."""
+        self._only_thread = threading.get_ident()
+
     def _forget_transaction(self) -> None:
         self._in_transaction = False
+        self._only_thread = None
         self._broken = None
         self._seen = None
         self._later.clear()

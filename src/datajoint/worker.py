@@ -94,9 +94,13 @@ def _classes(name: str) -> Iterator[type[Any]]:
 
 def _why_not_made(class_: type[Any]) -> str:
     """Say what a class lacks to make its keys, if anything."""
+    table = class_()
     try:
-        steps_of(class_(), {})
-    except NotImplementedError as error:
+        steps_of(table, {})
+        table._jobs_to_do(())
+    except LostConnectionError:
+        raise
+    except (NotImplementedError, DataJointError) as error:
         return str(error)
     return ""
 

@@ -1,5 +1,6 @@
 """The commands that compute: populate, worker, progress and jobs."""
 
+import datetime as dt
 import importlib
 import signal
 import subprocess
@@ -130,6 +131,32 @@ def test_an_error_ends_it(run, pipeline):
     assert str(result.exception) == "image 1 is black"
 
 
+def test_an_error_of_datajoint_in_make_tells_where(run, pipeline, monkeypatch, capfd):
+    def make(self, key):
+        (pipeline.module.Image & "image_id = 77").fetch1("image_id")
+
+    monkeypatch.setattr(pipeline.module.Threshold, "make", make)
+    result = run("populate", pipeline.name, "--quiet")
+    assert result.exit_code == 1
+    shown = result.output + capfd.readouterr().err
+    assert '(pipeline.module.Image & "image_id = 77").fetch1("image_id")' in shown
+    assert "Error: fetch1" in shown
+
+
+def test_where_is_told_with_several_processes(run, pipeline, monkeypatch, capfd):
+    pipeline.module.failing.add(1)
+    text = (pipeline.folder / f"{pipeline.name}.py").read_text()
+    text = text.replace("failing = set()", "failing = {1}").replace(
+        "ValueError", "dj.DataJointError"
+    )
+    (pipeline.folder / f"{pipeline.name}.py").write_text(text)
+    result = run("populate", pipeline.name, "--quiet", "--processes", "2")
+    assert result.exit_code == 1
+    shown = result.output + capfd.readouterr().err
+    assert "in make" in shown
+    assert "image 1 is black" in shown
+
+
 def test_errors_are_listed(run, pipeline):
     pipeline.module.failing.add(2)
     result = run("populate", pipeline.name, "--suppress-errors", "--quiet")
@@ -186,6 +213,28 @@ def test_a_table_without_make(run, pipeline, monkeypatch, command, caplog):
     assert "The class `Threshold` must have a method `make" in result.output
     monkeypatch.delattr(pipeline.module.Doubled, "make")
     assert "has no computed or imported tables" in run(command, pipeline.name).output
+
+
+def test_a_table_without_a_key_source(run, pipeline, caplog):
+    """It keeps nobody from filling the others, and from seeing how far they are."""
+
+    @pipeline.module.schema
+    class Sourceless(dj.Imported):
+        definition = "number : int"
+
+        def make(self, key):
+            self.insert1(key)
+
+    pipeline.module.Sourceless = Sourceless
+    with caplog.at_level("WARNING", "datajoint"):
+        result = run("worker", pipeline.name)
+    assert result.stdout == "6 made, 0 errors\n"
+    assert "`_sourceless` has no foreign key in its primary key" in caplog.text
+    assert run("populate", f"{pipeline.name}:Sourceless").exit_code == 1
+    frame = dj.progress(pipeline.module)
+    assert frame.loc["Doubled"].tolist() == [3, 0, 0, 0, 0]
+    assert frame.loc["Sourceless"].isna().all()
+    assert "Sourceless" in run("progress", pipeline.name).stdout
 
 
 def test_tables_in_topological_order_each_once(pipeline):
@@ -401,6 +450,18 @@ def test_errors_with_what_led_to_them(run, pipeline, entries):
     assert text.startswith("Threshold {'image_id': 2}: error, ")
     assert text.endswith("\n    Traceback\n      line 7\n\n")
     assert "Doubled" not in text
+
+
+def test_errors_that_were_noted_by_hand(run, pipeline):
+    jobs = pipeline.module.schema.jobs
+    jobs.error("_threshold", {"image_id": 1}, ValueError("by hand"))
+    jobs.error("_threshold", {"image_id": dt.timedelta(hours=1)}, "of a key that is not kept")
+    jobs.error("_threshold", {"image_id": 2}, "with a stack", "line 7")
+    text = run("jobs", pipeline.schema, "--errors").stdout
+    assert "Threshold {'image_id': 1}: error, " in text
+    assert "\n    by hand\n" in text
+    assert "Threshold (key of hash " in text
+    assert "\n    line 7\n" in text
 
 
 def test_clear_forgets_errors_alone(run, pipeline, entries):

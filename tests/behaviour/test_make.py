@@ -140,6 +140,58 @@ class TestThreeParts:
             Result.populate()
         assert len(Result()) == 0
 
+    def test_generator_that_computes_what_it_takes_for_nothing(self, schema, Image):
+        def make(self, key):
+            result = yield (Image & key).fetch1("factor")
+            if not result:
+                result = []
+                yield result
+            self.insert1({**key, "total": 0})
+
+        Result = computed(schema, Image, make=make)
+        with pytest.raises(DataJointError, match="computed again what it was given"):
+            Result.populate()
+        assert len(Result()) == 0
+
+    def test_generator_in_a_decorator(self, schema, Image):
+        def make(self, key):
+            result = yield (Image & key).fetch1("factor")
+            if result is None:
+                yield None
+            self.insert1({**key, "total": 0})
+
+        def decorated(self, key):
+            return (yield from make(self, key))
+
+        Result = computed(schema, Image, make=decorated)
+        with pytest.raises(DataJointError, match="computed again what it was given"):
+            Result.populate()
+
+    def test_asynchronous(self, schema, Image):
+        async def make(self, key):
+            self.insert1({**key, "total": 0})
+
+        Result = computed(schema, Image, make=make)
+        with pytest.raises(DataJointError, match="is asynchronous"):
+            Result.populate()
+
+    @pytest.mark.parametrize(
+        ("fetch", "compute", "text"),
+        [
+            (lambda self, key: 5, lambda self, key, x: (x,), "`make_fetch` .* not int"),
+            (lambda self, key: "ab", lambda self, key, x, y: (x,), "`make_fetch` .* not str"),
+            (lambda self, key: (5,), lambda self, key, x: None, "`make_compute` .* not NoneType"),
+        ],
+    )
+    def test_parts_that_return_no_arguments(self, schema, Image, fetch, compute, text):
+        def insert(self, key, total):
+            self.insert1({**key, "total": total})
+
+        parts = {"make_fetch": fetch, "make_compute": compute, "make_insert": insert}
+        Result = computed(schema, Image, **parts)
+        with pytest.raises(DataJointError, match=text):
+            Result.populate()
+
     def test_generator_without_a_second_yield(self, schema, Image):
         def make(self, key):
             yield (Image & key).fetch1("factor")

@@ -350,7 +350,7 @@ class TestReservations:
         Result.work = work
         result = Result.populate(reserve_jobs=True, suppress_errors=True)
         assert result["error_list"] == [({"scan": 0}, f"ValueError: {message}")]
-        assert caplog.messages == [f"Making {{'scan': 0}} failed: {noted}"]
+        assert caplog.messages == [f"Making {{'scan': 0}} of {Result().name} failed: {noted}"]
         assert schema.jobs.fetch1("status", "error_message") == ("error", noted)
         assert schema.jobs.fetch1("error_stack").startswith("Traceback (most recent")
         (schema.jobs).delete()
@@ -372,6 +372,86 @@ class TestReservations:
         text = "Speechless: (its text cannot be told: RuntimeError)"
         assert result == {"success_count": 1, "error_list": [({"scan": 0}, text)]}
         assert schema.jobs.fetch1("error_message") == text
+
+    def test_entries_that_are_deleted_meanwhile(self, Scan, Result, schema, connect):
+        """Their keys are free for everybody, and so are made in another pass by this worker."""
+        fill(Scan, 20)
+        jobs, calls = dj.Schema(schema.database, connection=connect()).jobs, []
+
+        def work(scan):
+            calls.append(scan)
+            if len(calls) == 4:  # the first of four
+                deleting = threading.Thread(target=jobs.delete)
+                deleting.start()
+                deleting.join(1)  # of one writer, it waits for the transaction
+
+        Result.work = work
+        assert Result.populate(reserve_jobs=True) == {"success_count": 20, "error_list": []}
+        assert len(Result()) == 20
+        assert len(calls) <= 21  # what is not ours any more is not computed
+        assert len(jobs) == 0
+
+
+class TestThreads:
+    @pytest.fixture
+    def populating_thread(self, Scan, Result):
+        """Populate in another thread, up to the middle of a `make`."""
+        fill(Scan, 1)
+        begun, go_on, outcome = threading.Event(), threading.Event(), []
+
+        def work(scan):
+            begun.set()
+            go_on.wait(60)
+            raise ValueError("no luck")
+
+        Result.work = work
+        thread = threading.Thread(
+            target=lambda: outcome.append(Result.populate(suppress_errors=True))
+        )
+        thread.start()
+        assert begun.wait(60)
+        yield
+        go_on.set()
+        thread.join()
+        assert [len(each["error_list"]) for each in outcome] == [1]
+
+    def test_what_others_insert_is_not_undone_with_a_make(self, Scan, populating_thread):
+        with pytest.raises(DataJointError, match="Give each thread a connection of its own"):
+            Scan.insert1((7,))
+        assert len(Scan()) == 1
+
+    def test_one_populates(self, Result, populating_thread):
+        with pytest.raises(DataJointError, match=r"another thread populates|inside a transaction"):
+            Result.populate()
+
+    def test_afterwards_others_can(self, Scan, Result):
+        fill(Scan, 3)
+        outcome = []
+        for _ in range(2):
+            thread = threading.Thread(target=lambda: outcome.append(Result.populate(max_calls=1)))
+            thread.start()
+            thread.join()
+        Scan.insert1((7,))
+        assert [each["success_count"] for each in outcome] == [1, 1]
+        assert Result.populate()["success_count"] == 2
+
+    def test_one_inside_another(self, schema, Scan, Result):
+        @schema
+        class Outer(dj.Computed):
+            definition = "-> Result"
+
+            def make_fetch(self, key):
+                return ()
+
+            def make_compute(self, key):
+                return (Result.populate()["success_count"],)
+
+            def make_insert(self, key, made):
+                self.insert1(key)
+
+        fill(Scan, 2)
+        Result.populate()
+        assert Outer.populate()["success_count"] == 2
 
 
 class TestLosses:
@@ -826,6 +906,48 @@ class TestKeySources:
         assert Twice.populate(reserve_jobs=True)["success_count"] == 1
         assert Twice.fetch1("y") == 8
         assert Twice.populate()["success_count"] == 0
+
+    @pytest.mark.parametrize(
+        "definition", ["rid : int\n---\n-> Pair", "a : int\nrid : int\n---\nb : int"]
+    )
+    def test_attributes_that_are_secondary_in_the_table(self, schema, definition):
+        @schema
+        class Pair(dj.Manual):
+            definition = "a : int\nb : int"
+
+        Pair.insert((a, b) for a in range(3) for b in range(3))
+        text = definition
+
+        @schema
+        class Numbered(dj.Computed):
+            definition = text
+            key_source = property(lambda self: Pair())
+
+            def make(self, key):
+                self.insert1({**key, "rid": 10 * key["a"] + key["b"]})
+
+        assert Numbered.populate(max_calls=2)["success_count"] == 2
+        assert Numbered.progress(display=False) == (7, 9)
+        assert schema.progress().loc["Numbered", ["done", "left"]].tolist() == [2, 7]
+        assert Numbered.populate()["success_count"] == 7
+        assert sorted(Numbered.fetch("rid")) == [0, 1, 2, 10, 11, 12, 20, 21, 22]
+
+    def test_given_keys_in_any_order_of_attributes(self, schema):
+        @schema
+        class Pair(dj.Manual):
+            definition = "a : int\nb : int"
+
+        @schema
+        class Made(dj.Computed):
+            definition = "-> Pair"
+
+            def make(self, key):
+                self.insert1(key)
+
+        Pair.insert([(1, 2), (2, 1)])
+        keys = [{"a": 1, "b": 2}, {"b": 1, "a": 2}, {"b": 2, "a": 1}]
+        assert Made.populate(keys=keys)["success_count"] == 2
+        assert len(Made()) == 2
 
     def test_set_after_the_definition(self, Scan, Result):
         fill(Scan, 4)

@@ -279,6 +279,50 @@ class TestStale:
         Trace.update1({"trace": 2, "level": 20})
         assert Doubled.stale() == []
 
+    def test_a_key_that_has_left_the_key_source(self, schema, Trace):
+        Doubled = doubled(schema, Trace, provenance=True)
+        Doubled.key_source = property(lambda self: Trace & "level < 100")
+        Doubled.populate()
+        Trace.update1({"trace": 1, "level": 1000})
+        Trace.update1({"trace": 2, "level": 21})
+        reason = f"{Trace.full_table_name} has changed"
+        gone = ({"trace": 1}, f"{reason}; the key source does not have it any more")
+        assert sorted(Doubled.stale(), key=str) == [gone, ({"trace": 2}, reason)]
+        assert Doubled.populate(refresh="stale") == done(1)
+        assert Doubled.stale() == [gone]
+
+    def test_keys_of_adapters(self, schema):
+        class Words(dj.AttributeAdapter):
+            attribute_type = "varchar(30)"
+
+            def put(self, value):
+                return " ".join(value)
+
+            def get(self, value):
+                return value.split(" ")
+
+        words = Words()
+
+        class Text(dj.Manual):
+            definition = "text : <words>\n---\nlevel : int"
+
+        schema(Text, context={"words": words})
+
+        @schema
+        class Level(dj.Computed):
+            definition = "-> Text\n---\nlevel : int"
+            provenance = True
+
+            def make(self, key):
+                self.insert1({**key, "level": (Text & key).fetch1("level")})
+
+        Text.insert([(["a", "b"], 1), (["c"], 2)])
+        Level.populate()
+        Text.update1({"text": ["c"], "level": 3})
+        assert [key for key, _ in Level.stale()] == [{"text": ["c"]}]
+        assert Level.populate(refresh="stale") == done(1)
+        assert Level.stale() == []
+
     def test_changed_code(self, schema, Trace):
         Doubled = doubled(schema, Trace, provenance=True)
         Doubled.populate()

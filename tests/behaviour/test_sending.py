@@ -186,19 +186,33 @@ def test_a_module_that_the_script_activates(tmp_path: Path) -> None:
 # -- interruptions --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_workers_end_with_the_program(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "of_all"),
+    [
+        (signal.SIGINT, False),
+        (signal.SIGINT, True),  # as a terminal does
+        (signal.SIGTERM, False),
+        (signal.SIGKILL, False),
+    ],
+)
+def test_workers_end_with_the_program(tmp_path: Path, number: signal.Signals, of_all: bool) -> None:
     seconds = 3 if number == signal.SIGKILL else 600  # what is made is finished then
     pause = f"open(f'worker{{os.getpid()}}', 'w'); import time; time.sleep({seconds})"
     slow = PIPELINE.replace("parts = (Number", f"{pause}; parts = (Number")
     (tmp_path / "script.py").write_text(slow + RUN)
     program = subprocess.Popen(
-        [sys.executable, "script.py"], cwd=tmp_path, stderr=subprocess.DEVNULL
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         wait_for(lambda: len(list(tmp_path.glob("worker*"))) == 2)
         workers = [int(path.name.removeprefix("worker")) for path in tmp_path.glob("worker*")]
-        program.send_signal(number)
+        if of_all:
+            os.killpg(program.pid, number)
+        else:
+            program.send_signal(number)
         assert program.wait(60) != 0
         wait_for(lambda: not any(map(is_running, workers)))
     finally:
@@ -206,7 +220,7 @@ def test_workers_end_with_the_program(tmp_path: Path, number: signal.Signals) ->
     connection = dj.Connection(backend="sqlite", path=str(tmp_path / "datajoint.db"))
     jobs = dj.Schema("lab", connection=connection).jobs
     if number != signal.SIGKILL:  # after which the next populate looks for what was left
-        assert len(jobs) == 0
+        assert jobs.fetch("status", "error_message", "error_stack", as_dict=True) == []
     connection.close()
 
 

@@ -483,6 +483,23 @@ class TestNesting:
             Ended.populate()
         assert not connection.in_transaction
 
+    @pytest.mark.parametrize("end", ["commit_transaction", "cancel_transaction", "close"])
+    @pytest.mark.parametrize("before", [True, False])
+    def test_what_such_a_make_inserts_is_not_there(self, bank, schema, connection, end, before):
+        @schema
+        class Ended(dj.Computed):
+            definition = "-> bank.Account"
+
+            def make(self, key):
+                if before:
+                    self.insert1(key)
+                getattr(self.connection, end)()
+                self.insert1(key, skip_duplicates=True)
+
+        result = Ended.populate(suppress_errors=True)
+        assert (result["success_count"], len(result["error_list"])) == (0, 2)
+        assert len(Ended()) == 0
+
     def test_two_connections_have_their_own(self, bank, connection, other, turns):
         with connection.transaction:
             assert not other.connection.in_transaction
