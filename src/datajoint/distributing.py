@@ -59,8 +59,8 @@ def receive(name: str, parcel: bytes, parent: int, start_method: str | None) -> 
     """
     multiprocessing.set_start_method(start_method, force=True)
     _received[name] = parcel
-    # Ctrl-C reaches all processes of a terminal: what is being made is undone, and is no error.
-    signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
+    # Ctrl-C reaches all processes of a terminal: the program tells its workers to end.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

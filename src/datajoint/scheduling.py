@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import ceil
@@ -191,8 +190,11 @@ class Scheduler:
             if now and all([lane.interrupt() for lane in self._lanes]):
                 deadline = time.monotonic() + GRACE
                 while running and time.monotonic() < deadline:
-                    with suppress(Empty):
-                        running.discard(self._done.get(timeout=0.1))
+                    try:
+                        running.discard(self._done.get(timeout=0.2))
+                    except Empty:  # a signal that meets another one may wake nobody
+                        for lane in self._lanes:
+                            lane.interrupt()
             for lane in self._lanes:
                 lane.close(now)
 
