@@ -20,6 +20,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -39,6 +40,8 @@ from behaviour.test_statements import COUNTERS
 KEYS, BUSY_KEYS, BUSY_SECONDS = 1000, 80, 0.05
 EMPTY_PROCESSES, BUSY_PROCESSES = (1, 4), (1, 2, 4)
 RUNS = 5
+#: Seconds after which a client is stuck, as processes that were forked may be, and how often.
+PATIENCE, TRIES = 120.0, 3
 CLIENT = Path(__file__).with_name("populate_client.py")
 #: The folders of their environments beside this one.
 OTHERS = {"0.14.10 mysql": "incumbent", "2.3.5 mysql": "incumbent2"}
@@ -77,12 +80,30 @@ def run(side: Side, **given: Any) -> dict[str, float]:
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     if python != sys.executable:  # which has a package of the same name
         environment.pop("PYTHONPATH", None)
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        # The last line alone: what other clients raise would show their source.
-        raise RuntimeError(f"{command}: {done.stderr.splitlines()[-1:]}")
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    for _ in range(TRIES):
+        client = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            output, errors = client.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(client.pid, signal.SIGKILL)
+            client.communicate()
+            print(f"{python} was stuck for {PATIENCE:g} s with {given}: once more", flush=True)
+            request["schema"] = f"benchmark{next(_numbers)}"
+            command[-1] = json.dumps(request)
+            continue
+        if client.returncode:
+            # The last line alone: what other clients raise would show their source.
+            raise RuntimeError(f"{command}: {errors.splitlines()[-1:]}")
+        result: dict[str, float] = json.loads(output.splitlines()[-1])
+        return result
+    raise RuntimeError(f"{command}: stuck {TRIES} times")
 
 
 def name_processes(number: int) -> str:
