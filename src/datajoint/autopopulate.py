@@ -287,15 +287,12 @@ class AutoPopulate(Table):
         DataJointError
             When the table has no provenance; says how to switch it on.
         """
-        source = self.key_source
-        if isinstance(source, type):
-            source = source()
+        source = type(self)()._jobs_to_do(())
         entities = self.target & AndList(restrictions)
         found = stale(entities, source.primary_key, code_of(type(self)))
         if not found:
             return []
-        source_keys = type(self)()._jobs_to_do(())
-        known = set(map(identity, stream_keys(source_keys & [key for key, _ in found])))
+        known = set(map(identity, stream_keys(source & [key for key, _ in found])))
         gone = "; the key source does not have it any more"
         return [(key, why if identity(key) in known else why + gone) for key, why in found]
 

@@ -95,8 +95,8 @@ class Changeable(QueryExpression):
         Manual 7.2.
         """
         self.connection.check_changeable(f"insert into {self.name}")
-        is_being_made = self.connection.in_transaction and self.name in self.connection.being_made
-        if not (self._allow_insert or is_being_made or allow_direct_insert):
+        is_made = self.connection.is_making(self.name)
+        if not (self._allow_insert or is_made or allow_direct_insert):
             raise DataJointError(
                 f"Entities are inserted into the auto-populated table {self.name} by its `make` "
                 "when it is populated. To insert them directly, set allow_direct_insert=True"

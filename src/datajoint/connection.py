@@ -112,8 +112,6 @@ class Connection(Session):
                 "`database.host`, `database.url` or `database.path`"
             )
         self._cache: QueryCache | None = None
-        #: The auto-populated tables whose `make` is running in the transaction in progress.
-        self.being_made: set[TableName] = set()
         self.init_fun: str | None = settings["connection.init_function"]
         self._settings = settings.copy
         self._token = uuid4().hex
@@ -133,21 +131,6 @@ class Connection(Session):
         names = {"host": "host", "port": "port", "user": "user", "passwd": "password"}
         settings = self._settings()
         return {name: settings.get(f"database.{setting}") for name, setting in names.items()}
-
-    def commit_transaction(self) -> None:
-        """Make the changes of the transaction in progress permanent, all together.
-
-        Raises
-        ------
-        DataJointError
-            When none is in progress, or `make` is called in it, and it ends when that returns.
-        """
-        if self.in_transaction and self.being_made:
-            raise DataJointError(
-                f"`make` of {next(iter(self.being_made))} ended the transaction that it is called "
-                "in: what it inserts is committed when it returns, and not before"
-            )
-        super().commit_transaction()
 
     # -- in other processes -------------------------------------------------------------------
 

@@ -234,7 +234,7 @@ class _GeneratorSteps:
 
 def _place(steps: Any) -> tuple[object, int]:
     """Tell at which ``yield`` a generator stands, its own or that of one that it yields from."""
-    while isinstance(steps.gi_yieldfrom, Generator):
+    while inspect.isgenerator(steps.gi_yieldfrom):
         steps = steps.gi_yieldfrom
     return steps.gi_code, steps.gi_frame.f_lasti
 
@@ -547,8 +547,7 @@ class Maker:
         work = self._steps(key)
         try:
             connection.start_transaction(optimistic=optimistic)
-            connection.keep_to_thread()
-            connection.being_made.add(table.name)
+            connection.begin_make(table.name)
             if self._refresh and not remove_stale(table.target, key, code_of(type(table))):
                 connection.cancel_transaction()
                 return False
@@ -560,7 +559,7 @@ class Maker:
                 )
             if self.lease is not None:
                 self.lease.verify(self._table_name, self._job_key(key))
-            connection.being_made.discard(table.name)
+            connection.end_make()
             self._commit()
             return True
         except BaseException as error:
@@ -571,8 +570,6 @@ class Maker:
             if lost_to is not None and isinstance(error, Exception) and not repeats:
                 raise lost_to from error  # which is what `make` has made of it
             raise
-        finally:
-            connection.being_made.discard(table.name)
 
     def _work(self, key: Key, work: Callable[[], object], start: float) -> None:
         """Do what is done in the transaction, and keep how it was done."""

@@ -396,9 +396,12 @@ class Results:
 
 
 def _terminate(number: int, frame: object) -> None:
-    # Whoever is impatient does not disturb what is undone meanwhile.
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    signal.signal(signal.SIGTERM, _terminating)
     raise Terminated("SIGTERM received")
+
+
+def _terminating(number: int, frame: object) -> None:
+    """Let nobody who is impatient disturb what is being undone."""
 
 
 @cache
@@ -415,7 +418,7 @@ def _follow_forks() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, thread.mask)
 
     def in_child() -> None:
-        if signal.getsignal(signal.SIGTERM) is _terminate:
+        if signal.getsignal(signal.SIGTERM) in (_terminate, _terminating):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         in_parent()
 
@@ -461,9 +464,8 @@ class Workers(Protocol):
     ) -> Generator[Outcome, None, None]: ...
 
 
-#: Who populates on a connection: the process and the thread, and how often, one inside another.
-_POPULATING: WeakKeyDictionary[Connection, tuple[tuple[int, int], int]] = WeakKeyDictionary()
-_POPULATING_LOCK = threading.Lock()
+#: Held by the thread that populates on a connection, in each process.
+_POPULATING: WeakKeyDictionary[Connection, dict[int, threading.RLock]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -475,26 +477,18 @@ def one_thread(table: Table) -> Iterator[None]:
     DataJointError
         When another thread does.
     """
-    own = (os.getpid(), threading.get_ident())
-    with _POPULATING_LOCK:
-        owner, depth = _POPULATING.get(table.connection, (own, 0))
-        if owner[0] != own[0]:  # in the parent of this process
-            owner, depth = own, 0
-        if owner != own:
-            raise DataJointError(
-                f"{table.name} cannot be populated: another thread populates on the same "
-                "connection, and threads share its transactions. Use `processes=`, or give each "
-                "thread a connection of its own"
-            )
-        _POPULATING[table.connection] = own, depth + 1
+    of_connection = _POPULATING.setdefault(table.connection, {})
+    lock = of_connection.setdefault(os.getpid(), threading.RLock())
+    if not lock.acquire(blocking=False):
+        raise DataJointError(
+            f"{table.name} cannot be populated: another thread populates on the same connection, "
+            "and threads share its transactions. Use `processes=`, or give each thread a "
+            "connection of its own"
+        )
     try:
         yield
     finally:
-        with _POPULATING_LOCK:
-            if depth:
-                _POPULATING[table.connection] = own, depth
-            else:
-                _POPULATING.pop(table.connection, None)
+        lock.release()
 
 
 def populate(

@@ -78,8 +78,8 @@ class Session:
         self._broken: DataJointError | None = None
         self._opened: _Opened | None = None
         self._process = os.getpid()
-        #: The thread that alone may change something in the transaction in progress, if one does.
-        self._only_thread: int | None = None
+        #: The table whose `make` is called in the transaction in progress, and by which thread.
+        self._making: tuple[object, int] | None = None
 
     @property
     def dialect(self) -> Dialect:
@@ -187,11 +187,11 @@ class Session:
                 raise type(self._broken)(
                     "The transaction was rolled back after an error; nothing can be done in it"
                 ) from self._broken
-            if changes and self._only_thread not in (None, threading.get_ident()):
+            if changes and self._making and self._making[1] != threading.get_ident():
                 raise DataJointError(
-                    "A thread populates a table on this connection, and its transaction is in "
-                    "progress: what another thread changes would be undone with it. Give each "
-                    "thread a connection of its own, as by dj.Connection()"
+                    f"A thread populates {self._making[0]} on this connection, and its transaction "
+                    "is in progress: what another thread changes would be undone with it. Give "
+                    "each thread a connection of its own, as by dj.Connection()"
                 )
             if reconnect is None:
                 reconnect = config["database.reconnect"]
@@ -326,13 +326,24 @@ class Session:
         finally:
             self._forget_transaction()
 
-    def keep_to_thread(self) -> None:
-        """Let no other thread change anything in the transaction in progress."""
-        self._only_thread = threading.get_ident()
+    def begin_make(self, table: object) -> None:
+        """Keep the transaction in progress for a ``make``, which this thread is going to call.
+
+        It alone may change something, and it cannot commit.
+        """
+        self._making = table, threading.get_ident()
+
+    def end_make(self) -> None:
+        """Let the transaction in progress be committed, once the ``make`` is done."""
+        self._making = None
+
+    def is_making(self, table: object) -> bool:
+        """Tell whether the transaction in progress is that of a ``make`` of a table."""
+        return self.in_transaction and self._making is not None and self._making[0] == table
 
     def _forget_transaction(self) -> None:
         self._in_transaction = False
-        self._only_thread = None
+        self._making = None
         self._broken = None
         self._seen = None
         self._later.clear()
@@ -343,7 +354,7 @@ class Session:
         Raises
         ------
         DataJointError
-            When no transaction is in progress.
+            When no transaction is in progress, or it is that of a ``make``, which ends with that.
         ConflictError
             When others have changed the same data; nothing is changed, and it can be repeated.
         LostConnectionError
@@ -351,6 +362,11 @@ class Session:
         """
         if not self.in_transaction:
             raise DataJointError("No transaction is in progress: there is nothing to commit")
+        if self._making is not None:
+            raise DataJointError(
+                f"`make` of {self._making[0]} ended the transaction that it is called in: what it "
+                "inserts is committed when it returns, and not before"
+            )
         try:
             self._run(self._backend.commit)
         except LostConnectionError as error:

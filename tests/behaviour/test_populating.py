@@ -435,6 +435,32 @@ class TestThreads:
         assert [each["success_count"] for each in outcome] == [1, 1]
         assert Result.populate()["success_count"] == 2
 
+    def test_a_child_of_a_make_has_transactions_of_its_own(self, schema, Scan):
+        @schema
+        class Note(dj.Manual):
+            definition = "note : int"
+
+        @schema
+        class Forking(dj.Computed):
+            definition = "-> Scan"
+
+            def make(self, key):
+                child = os.fork()
+                if not child:
+                    status = 1
+                    try:
+                        with self.connection.transaction:
+                            Note.insert1((key["scan"],))
+                        status = 0
+                    finally:
+                        os._exit(status)
+                assert os.waitpid(child, 0)[1] == 0
+                self.insert1(key)
+
+        fill(Scan, 2)
+        assert Forking.populate()["success_count"] == 2
+        assert sorted(Note.fetch("note")) == [0, 1]
+
     def test_one_inside_another(self, schema, Scan, Result):
         @schema
         class Outer(dj.Computed):
