@@ -7,7 +7,7 @@ a process of its own with a new schema; the clients take turns. It prints
   reservations, by 1 and 4 processes: the median of some runs, the shortest and the longest one;
 - how many statements the server gets for each key, all processes together;
 - the seconds that it takes to start and end 4 processes, which populate does once;
-- the seconds for 80 keys of a ``make`` that computes for 50 ms in Python, by 1, 2 and 4 processes
+- the seconds for 240 keys of a ``make`` that computes for 50 ms in Python, by 1, 2 and 4 processes
   and by a Dask cluster of two workers, and how many times as fast as one process that is.
 
 Starting worker processes is part of the time; starting the Dask cluster is not. The other clients
@@ -37,9 +37,9 @@ from populate_client import spin
 import datajoint as dj
 from behaviour.test_statements import COUNTERS
 
-KEYS, BUSY_KEYS, BUSY_SECONDS = 1000, 80, 0.05
+KEYS, BUSY_KEYS, BUSY_SECONDS = 1000, 240, 0.05
 EMPTY_PROCESSES, BUSY_PROCESSES = (1, 4), (1, 2, 4)
-RUNS = 5
+RUNS, BUSY_RUNS = 5, 3
 #: Seconds after which a client is stuck, as processes that were forked may be, and how often.
 PATIENCE, TRIES = 120.0, 3
 CLIENT = Path(__file__).with_name("populate_client.py")
@@ -190,7 +190,7 @@ def measure_scaling(sides: dict[str, Side]) -> None:
         ways["dask, 2 workers"] = {}
     loops = calibrate()
     taken: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for _ in range(RUNS):
+    for _ in range(BUSY_RUNS):
         for way, options in ways.items():
             for name, side in sides.items():
                 pool = "dask" if way.startswith("dask") else None

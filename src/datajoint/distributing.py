@@ -23,10 +23,11 @@ from . import leases
 from .errors import DataJointError
 from .jobs import JobTable
 from .key_source import Key, made_among
-from .making import Outcome, Terminated, text_of
-from .populating import Options, make_keys, terminable
+from .making import Outcome, text_of
+from .populating import Options, make_keys
 from .scheduling import LOST, Batch, Failure, Future, Lane, Losses, Report, Result, Scheduler
 from .sending import pack, unpack
+from .terminating import Terminated, terminable
 
 #: How many classes a worker keeps at hand.
 KEPT = 2

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, islice
-from operator import itemgetter
 from typing import Any, Protocol
 
 from .condition import AndList, Not, Top
@@ -117,12 +117,17 @@ def not_made(keys: QueryExpression, target: Table) -> QueryExpression:
 
 def identity(key: Key) -> tuple[Any, ...]:
     """Make of a key what tells it apart and can be in a set."""
-    items = tuple(sorted(key.items(), key=itemgetter(0)))
-    try:
-        hash(items)
-    except TypeError:  # of a value that an adapter made
-        return (deep_hash(items),)
-    return items
+    return tuple((name, _comparable(key[name])) for name in sorted(key))
+
+
+def _comparable(value: Any) -> Any:
+    """Give a value, or the hash of one that an adapter made: as fetched twice, they are equal."""
+    kind: Any = type(value)
+    if kind.__eq__ is not object.__eq__:
+        with suppress(TypeError):
+            hash(value)
+            return value
+    return deep_hash(value)
 
 
 def made_among(target: Table, keys: Sequence[Key]) -> list[bool]:

@@ -337,7 +337,6 @@ class Lease:
             statement = self._sql.release(table_name, [address], self.owner.values)
             released = self._connection.execute(statement)
         if address is None or released != 1:
-            self._held.pop(place, None)
             self._in_doubt = True
             raise ReservationLostError(
                 f"The key {dict(key)} of `{self._name.schema}`.`{table_name}` is not reserved by "

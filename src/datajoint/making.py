@@ -30,6 +30,7 @@ from .leases import Lease
 from .logging import logger
 from .provenance import code_of, keeper, remove_stale, stale
 from .settings import config
+from .terminating import Terminated, check_terminated
 
 _Result = TypeVar("_Result")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -42,10 +43,6 @@ OPTIMISTIC = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 20.0
 #: Seconds after which whoever waits for others to unlock rows may wait for one that is frozen.
 FROZEN = 10.0
-
-
-class Terminated(SystemExit):
-    """The process was asked to end (SIGTERM)."""
 
 
 def left_to_users(function: _Function) -> _Function:
@@ -429,6 +426,11 @@ class Maker:
                 return Outcome(key, "made", time.perf_counter() - start)
             return self._skip(key, start)
         except Exception as error:
+            if isinstance(error, ReservationLostError) and self._holds(key):  # now it is undone
+                error = DataJointError(
+                    f"`make` of {self.table.name} deleted the entry of its own key in the jobs, by "
+                    "which the key is reserved; nothing that it inserted was kept"
+                )
             if isinstance(error, ReservationLostError) or self._was_changed_by_others(key, error):
                 logger.info("Skipping %s of %s: %s", key, self.table.name, error)
                 return self._skip(key, start)
@@ -546,8 +548,7 @@ class Maker:
         start = time.perf_counter()
         work = self._steps(key)
         try:
-            connection.start_transaction(optimistic=optimistic)
-            connection.begin_make(table.name)
+            connection.start_make(table.name, optimistic=optimistic)
             if self._refresh and not remove_stale(table.target, key, code_of(type(table))):
                 connection.cancel_transaction()
                 return False
@@ -557,14 +558,14 @@ class Maker:
                     f"`make` of {table.name} ended the transaction that it is called in; what it "
                     "inserts is committed when it returns"
                 )
+            check_terminated()
             if self.lease is not None:
                 self.lease.verify(self._table_name, self._job_key(key))
-            connection.end_make()
             self._commit()
             return True
         except BaseException as error:
             lost_to = connection.lost_to
-            if connection.in_transaction:
+            if connection.has_own_transaction:
                 connection.cancel_transaction()
             repeats = isinstance(error, (ConflictError, LostConnectionError))
             if lost_to is not None and isinstance(error, Exception) and not repeats:
@@ -583,7 +584,7 @@ class Maker:
 
     def _commit(self) -> None:
         try:
-            self.connection.commit_transaction()
+            self.connection.commit_make()
         except LostConnectionError as error:
             raise _CommitLostError(*error.args) from error
 

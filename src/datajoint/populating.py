@@ -6,14 +6,13 @@ Manual 9.1.2 and 9.1.3.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Protocol
@@ -35,8 +34,9 @@ from .key_source import (
     stream_keys,
 )
 from .logging import logger
-from .making import Makeable, Maker, Outcome, Patience, Terminated, error_text
+from .making import Makeable, Maker, Outcome, Patience, error_text
 from .provenance import code_of, stale
+from .terminating import terminable
 
 #: Seconds that a batch of keys should take, and how many keys it has at the most.
 BATCH_SECONDS, BATCH_KEYS = 0.5, 100
@@ -393,57 +393,6 @@ class Results:
     def as_dict(self) -> dict[str, Any]:
         """Give what populate returns."""
         return {"success_count": self._successes, "error_list": self._errors}
-
-
-def _terminate(number: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, _terminating)
-    raise Terminated("SIGTERM received")
-
-
-def _terminating(number: int, frame: object) -> None:
-    """Let nobody who is impatient disturb what is being undone."""
-
-
-@cache
-def _follow_forks() -> None:
-    """Let children that ``make`` forks end by SIGTERM as always, from their first moment on."""
-    if not hasattr(os, "register_at_fork"):
-        return
-    thread = threading.local()
-
-    def before() -> None:
-        thread.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-
-    def in_parent() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, thread.mask)
-
-    def in_child() -> None:
-        if signal.getsignal(signal.SIGTERM) in (_terminate, _terminating):
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        in_parent()
-
-    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """End by an exception when the process is asked to end (SIGTERM), so that it ends cleanly.
-
-    Where the program handles the signal itself, and outside of the main thread, nothing is done.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    if before is not signal.SIG_DFL:
-        yield
-        return
-    _follow_forks()
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Workers(Protocol):

@@ -31,6 +31,11 @@ from .version import __version__
 
 _Result = TypeVar("_Result")
 
+#: Seconds that a ``make`` waits for transactions of other threads.
+OTHERS_SECONDS = 60.0
+#: What to do about threads that share one.
+OWN_CONNECTION = "Give each thread a connection of its own, as by dj.Connection()"
+
 
 class _Opened(NamedTuple):
     """A session of ours, and when it was opened."""
@@ -78,8 +83,10 @@ class Session:
         self._broken: DataJointError | None = None
         self._opened: _Opened | None = None
         self._process = os.getpid()
-        #: The table whose `make` is called in the transaction in progress, and by which thread.
-        self._making: tuple[object, int] | None = None
+        #: The thread that has begun the transaction in progress.
+        self._thread: int | None = None
+        #: The table whose `make` that thread calls in it.
+        self._making: object = None
 
     @property
     def dialect(self) -> Dialect:
@@ -187,12 +194,8 @@ class Session:
                 raise type(self._broken)(
                     "The transaction was rolled back after an error; nothing can be done in it"
                 ) from self._broken
-            if changes and self._making and self._making[1] != threading.get_ident():
-                raise DataJointError(
-                    f"A thread populates {self._making[0]} on this connection, and its transaction "
-                    "is in progress: what another thread changes would be undone with it. Give "
-                    "each thread a connection of its own, as by dj.Connection()"
-                )
+            if changes:
+                self._check_thread()
             if reconnect is None:
                 reconnect = config["database.reconnect"]
             if reconnect and not self._in_transaction and not self._is_usable():
@@ -263,6 +266,11 @@ class Session:
         return self._in_transaction and os.getpid() == self._process
 
     @property
+    def has_own_transaction(self) -> bool:
+        """Whether a transaction is in progress that this thread has begun."""
+        return self.in_transaction and self._thread == threading.get_ident()
+
+    @property
     def is_optimistic(self) -> bool:
         """Whether a transaction is in progress that leaves it to others to write, so far."""
         return self.in_transaction and self._seen is not None
@@ -296,27 +304,53 @@ class Session:
         DataJointError
             When one is in progress.
         """
-        if self.in_transaction:
-            raise DataJointError(
-                "A transaction is in progress: nested transactions are not supported. "
-                "End it first, or leave this one out"
-            )
-        try:
-            self._run(lambda: self._backend.begin(snapshot=snapshot, optimistic=optimistic))
-            leaves_it = self._backend.has_one_writer and self._backend.reads_beside
-            self._seen = Reads() if optimistic and leaves_it else None
-            self._in_transaction = True
-        except BaseException as error:
-            if not isinstance(error, Exception):  # which may have come when it had begun
-                self._end_transaction()
-            raise
+        with self._lock:
+            self._check_thread()
+            if self.in_transaction:
+                advice = "End it first, or leave this one out"
+                if not self.has_own_transaction:
+                    advice = f"Another thread has begun it on this connection. {OWN_CONNECTION}"
+                raise DataJointError(
+                    "A transaction is in progress: nested transactions are not supported. " + advice
+                )
+            try:
+                self._run(lambda: self._backend.begin(snapshot=snapshot, optimistic=optimistic))
+                leaves_it = self._backend.has_one_writer and self._backend.reads_beside
+                self._seen = Reads() if optimistic and leaves_it else None
+                self._thread = threading.get_ident()
+                self._in_transaction = True
+            except BaseException as error:
+                if not isinstance(error, Exception):  # which may have come when it had begun
+                    self._end_transaction()
+                raise
         logger.debug("Transaction started")
 
     def cancel_transaction(self) -> None:
-        """Undo the transaction in progress."""
+        """Undo the transaction in progress.
+
+        Raises
+        ------
+        DataJointError
+            When it is that of a ``make`` that another thread calls.
+        """
         self._leave_parent()
+        self._check_thread()
         self._end_transaction()
         logger.debug("Transaction cancelled")
+
+    @property
+    def _is_for_others(self) -> bool:
+        """Whether the transaction in progress is that of a ``make`` that another thread calls."""
+        is_make = self.in_transaction and self._making is not None
+        return is_make and not self.has_own_transaction
+
+    def _check_thread(self) -> None:
+        if self._is_for_others:
+            raise DataJointError(
+                f"A thread populates {self._making} on this connection, and its transaction is in "
+                "progress: what another thread changes would be undone with it, and the other way "
+                f"round. {OWN_CONNECTION}"
+            )
 
     def _end_transaction(self) -> None:
         """Undo the transaction, if the database has it still."""
@@ -326,24 +360,46 @@ class Session:
         finally:
             self._forget_transaction()
 
-    def begin_make(self, table: object) -> None:
-        """Keep the transaction in progress for a ``make``, which this thread is going to call.
+    def start_make(self, table: object, *, optimistic: bool = False) -> None:
+        """Start a transaction for a ``make``, which this thread is going to call.
 
-        It alone may change something, and it cannot commit.
+        It alone may change something in it, and it cannot commit. Transactions of other threads
+        are waited for, up to some seconds.
+
+        Parameters
+        ----------
+        table : TableName
+        optimistic : bool
+            As for :meth:`start_transaction`.
+
+        Raises
+        ------
+        DataJointError
+            When a transaction is in progress.
         """
-        self._making = table, threading.get_ident()
+        latest = time.monotonic() + OTHERS_SECONDS
+        while True:
+            with self._lock:
+                is_others = self.in_transaction and not self.has_own_transaction
+                if not is_others or time.monotonic() > latest:
+                    self.start_transaction(optimistic=optimistic)
+                    self._making = table
+                    return
+            time.sleep(0.01)
 
-    def end_make(self) -> None:
-        """Let the transaction in progress be committed, once the ``make`` is done."""
-        self._making = None
+    def commit_make(self) -> None:
+        """Commit the transaction in progress, once the ``make`` is done."""
+        with self._lock:
+            self._making = None
+            self.commit_transaction()
 
     def is_making(self, table: object) -> bool:
         """Tell whether the transaction in progress is that of a ``make`` of a table."""
-        return self.in_transaction and self._making is not None and self._making[0] == table
+        return self.in_transaction and self._making == table
 
     def _forget_transaction(self) -> None:
         self._in_transaction = False
-        self._making = None
+        self._thread = self._making = None
         self._broken = None
         self._seen = None
         self._later.clear()
@@ -362,9 +418,10 @@ class Session:
         """
         if not self.in_transaction:
             raise DataJointError("No transaction is in progress: there is nothing to commit")
+        self._check_thread()
         if self._making is not None:
             raise DataJointError(
-                f"`make` of {self._making[0]} ended the transaction that it is called in: what it "
+                f"`make` of {self._making} ended the transaction that it is called in: what it "
                 "inserts is committed when it returns, and not before"
             )
         try:
@@ -396,7 +453,7 @@ class Session:
             yield self
             self.commit_transaction()
         except BaseException:
-            if self.in_transaction:
+            if self.in_transaction and not self._is_for_others:
                 self.cancel_transaction()
             raise
 
@@ -413,6 +470,7 @@ class Session:
             with self._transaction(snapshot=snapshot):
                 yield
             return
+        self._check_thread()
         self._savepoints += 1
         name = f"atomic_{self._savepoints}"  # MySQL forgets one when another gets its name
         try:

@@ -16,7 +16,7 @@ from decimal import Decimal
 import pytest
 
 import datajoint as dj
-from datajoint import leases, making, populating
+from datajoint import leases, making, populating, session
 from datajoint.errors import DataJointError, LostConnectionError
 
 from .test_statements import count  # noqa: F401 - a fixture
@@ -391,6 +391,21 @@ class TestReservations:
         assert len(calls) <= 21  # what is not ours any more is not computed
         assert len(jobs) == 0
 
+    def test_a_make_that_deletes_its_own_is_told(self, Scan, Result, schema):
+        fill(Scan, 3)
+        jobs = schema.jobs
+
+        def work(scan):
+            if scan == 1:
+                (jobs & {"status": "reserved"}).delete()
+
+        Result.work = work
+        result = Result.populate(reserve_jobs=True, suppress_errors=True)
+        [(key, error)] = result.pop("error_list")
+        assert (result, key) == ({"success_count": 2}, {"scan": 1})
+        assert "__result` deleted the entry of its own key in the jobs" in error
+        assert jobs.to_dicts("status", "key") == [{"status": "error", "key": {"scan": 1}}]
+
 
 class TestThreads:
     @pytest.fixture
@@ -423,6 +438,79 @@ class TestThreads:
     def test_one_populates(self, Result, populating_thread):
         with pytest.raises(DataJointError, match=r"another thread populates|inside a transaction"):
             Result.populate()
+
+    @pytest.mark.parametrize("end", ["commit_transaction", "cancel_transaction"])
+    def test_nobody_else_ends_the_transaction_of_a_make(self, Scan, Result, populating_thread, end):
+        with pytest.raises(DataJointError, match="Give each thread a connection of its own"):
+            getattr(Scan.connection, end)()
+        with (
+            pytest.raises(DataJointError, match="A thread populates"),
+            Scan.connection.transaction,
+        ):
+            raise AssertionError("others have begun one")
+        with pytest.raises(DataJointError, match="A thread populates"), Scan.connection.atomic():
+            raise AssertionError("what the make inserts meanwhile could be undone with it")
+        assert Scan.connection.in_transaction
+
+    def test_a_make_waits_for_the_transactions_of_others(self, schema, Scan):
+        @schema
+        class Note(dj.Manual):
+            definition = "note : int"
+
+        @schema
+        class Parted(dj.Computed):
+            definition = "-> Scan"
+
+            def make_fetch(self, key):
+                return (key["scan"],)
+
+            def make_compute(self, key, scan):
+                computing.set()
+                assert go_on.wait(60)
+                return (scan,)
+
+            def make_insert(self, key, scan):
+                self.insert1((scan,))
+
+        fill(Scan, 2)
+        computing, go_on, outcome = threading.Event(), threading.Event(), []
+        thread = threading.Thread(
+            target=lambda: outcome.append(Parted.populate(suppress_errors=True))
+        )
+        thread.start()
+        assert computing.wait(60)
+        with Scan.connection.transaction:
+            Note.insert1((1,))
+            go_on.set()
+            thread.join(0.2)
+            Note.insert1((2,))
+        thread.join()
+        assert outcome == [{"success_count": 2, "error_list": []}]
+        assert Note.fetch("note", order_by="KEY").tolist() == [1, 2]
+
+    def test_a_make_that_has_waited_in_vain_leaves_others_their_transaction(
+        self, Scan, Result, monkeypatch
+    ):
+        monkeypatch.setattr(session, "OTHERS_SECONDS", 0.05)
+        fill(Scan, 1)
+        in_transaction, go_on = threading.Event(), threading.Event()
+
+        def insert():
+            with Scan.connection.transaction:
+                Scan.insert1((7,))
+                in_transaction.set()
+                assert go_on.wait(60)
+
+        maker = making.Maker(Result())
+        thread = threading.Thread(target=insert)
+        thread.start()
+        assert in_transaction.wait(60)
+        outcome = maker.make({"scan": 0})
+        go_on.set()
+        thread.join()
+        with pytest.raises(DataJointError, match="Another thread has begun it"):
+            raise outcome.error
+        assert Scan.fetch("scan", order_by="KEY").tolist() == [0, 7]
 
     def test_afterwards_others_can(self, Scan, Result):
         fill(Scan, 3)
@@ -583,6 +671,35 @@ class TestEnds:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         Result.work = None
         assert Result.populate(reserve_jobs=reserve_jobs)["success_count"] == 4
+
+    @pytest.mark.parametrize("reserve_jobs", [False, True])
+    @pytest.mark.parametrize("last", [3, 8])
+    def test_terminated_although_make_catches_all(self, Scan, Result, schema, reserve_jobs, last):
+        fill(Scan, 9)
+
+        def work(scan):
+            with contextlib.suppress(BaseException):
+                if scan == last:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    time.sleep(10)
+
+        Result.work = work
+        with pytest.raises(SystemExit, match="SIGTERM"):
+            Result.populate(reserve_jobs=reserve_jobs, suppress_errors=True)
+        assert Result.fetch("scan", order_by="KEY").tolist() == list(range(last))
+        assert len(schema.jobs) == 0
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+    def test_terminated_where_nothing_is_made(self, Scan, Result, monkeypatch):
+        def swallow(self):
+            with contextlib.suppress(BaseException):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(10)
+            return {"success_count": 0, "error_list": []}
+
+        monkeypatch.setattr(populating.Results, "as_dict", swallow)
+        with pytest.raises(SystemExit, match="SIGTERM"):
+            Result.populate()
 
     def test_a_handler_of_the_program_stays(self, Scan, Result, monkeypatch):
         fill(Scan, 2)

@@ -137,6 +137,7 @@ LAYERS = [
     "leases",
     "key_source",
     "provenance",
+    "terminating",
     "making",
     "populating",
     "sending",
