@@ -15,7 +15,7 @@ from .errors import DataJointError
 from .expression import QueryExpression
 from .key_source import default_key_source, identity, restricted_keys, stream_keys
 from .logging import logger
-from .making import left_to_users
+from .making import Patience, left_to_users
 from .populating import Keys, Options, populate
 from .progressing import remaining
 from .provenance import code_of, made, stale
@@ -239,7 +239,9 @@ class AutoPopulate(Table):
                 type(self).__name__,
             )
         workers = distribution(self, options, processes, executor)
-        return populate(self, Keys(self, restrictions, keys, options), options, workers)
+        patience = Patience(self.connection)
+        found = patience.run(lambda: Keys(self, restrictions, keys, options))
+        return populate(self, found, options, workers)
 
     # -- provenance -----------------------------------------------------------------------------
 

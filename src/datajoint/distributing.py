@@ -13,21 +13,24 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 from . import leases
 from .errors import DataJointError
 from .jobs import JobTable
 from .key_source import Key, made_among
-from .making import Outcome, text_of
+from .making import Outcome, Patience, text_of
 from .populating import Options, make_keys
 from .scheduling import LOST, Batch, Failure, Future, Lane, Losses, Report, Result, Scheduler
 from .sending import pack, unpack
 from .terminating import Terminated, terminable
+
+_Result = TypeVar("_Result")
 
 #: How many classes a worker keeps at hand.
 KEPT = 2
@@ -307,7 +310,8 @@ class Distribution:
         DataJointError
             When the workers cannot do anything.
         """
-        self._scheduler = Scheduler(self._lanes, keys, max_calls, self._losses, self._release)
+        release = partial(self._patiently, self._release)
+        self._scheduler = Scheduler(self._lanes, keys, max_calls, self._losses, release)
         for batch, report in self._scheduler:
             yield from self._outcomes(batch, report)
             if report.problem is not None:
@@ -320,6 +324,10 @@ class Distribution:
         """End the work: what is being made is finished, unless the program is interrupted."""
         if self._scheduler is not None:
             self._scheduler.end(now=kind is not None and not issubclass(kind, Exception))
+
+    def _patiently(self, operation: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Do what may be done twice, whatever becomes of the connection meanwhile."""
+        return Patience(self._target.connection).run(partial(operation, *arguments))
 
     def _release(self, given_up: list[Key]) -> None:
         """Release what a lost worker had reserved, and note which keys are not tried again."""
@@ -334,7 +342,8 @@ class Distribution:
     def _outcomes(self, batch: Batch, report: Report) -> Iterator[Outcome]:
         pairs = list(zip(batch.keys, report.results))
         skipped = [key for key, result in pairs if batch.again and result.status == "skipped"]
-        made = [key for key, is_made in zip(skipped, made_among(self._target, skipped)) if is_made]
+        is_made = self._patiently(made_among, self._target, skipped)
+        made = [key for key, each in zip(skipped, is_made) if each]
         for key, result in pairs:
             error = None if result.failure is None else error_of(result.failure)
             status = "made" if key in made and result.status == "skipped" else result.status

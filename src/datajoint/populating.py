@@ -444,13 +444,16 @@ def populate(
     table: Table, keys: Keys, options: Options, workers: Workers | None = None
 ) -> dict[str, Any]:
     """Make the keys here, one after another, or let others make them."""
+    patience = Patience(table.connection)
     with ExitStack() as stack:
         stack.enter_context(one_thread(table))
         stack.enter_context(terminable())
         lease = None
         if options.reserve_jobs:
             schema = table.target.name.schema
-            lease = stack.enter_context(leases.lease(table.connection, schema))
+            lease = patience.run(
+                lambda: stack.enter_context(leases.lease(table.connection, schema))
+            )
         maker = options.maker(table, lease)
         results = stack.enter_context(closing(Results(table, options)))
         if workers is not None:
@@ -459,7 +462,7 @@ def populate(
         left = options.max_calls
         for taken in passes(table, keys, lease):
             if options.display_progress:
-                results.expect(keys.count(taken))
+                results.expect(patience.run(partial(keys.count, taken)))
             with closing(make(keys.one_pass(taken), left)) as outcomes:
                 for outcome in outcomes:
                     if outcome.status == "skipped":

@@ -364,7 +364,7 @@ class Session:
         """Start a transaction for a ``make``, which this thread is going to call.
 
         It alone may change something in it, and it cannot commit. Transactions of other threads
-        are waited for, up to some seconds.
+        are waited for, a minute at the most.
 
         Parameters
         ----------

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import select
+import socket
+import socketserver
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import datajoint as dj
-from datajoint.errors import LostConnectionError
+from datajoint.errors import DataJointError, LostConnectionError
 
 from .proxy import Proxy
 
@@ -123,3 +129,71 @@ def test_the_server_looks_whether_a_silent_client_is_there(connection, differs):
     differs(mysql="only its administrator can set that: tcp_keepalive_time")
     ((seconds,),) = connection.query("SHOW tcp_keepalives_idle").fetchall()
     assert int(seconds) == 60
+
+
+@pytest.mark.parametrize("reserve_jobs", [False, True])
+def test_populate_can_begin_while_the_network_is_down(far, proxy, schema_name, reserve_jobs):
+    schema = dj.Schema(schema_name, connection=far)
+
+    @schema
+    class Item(dj.Lookup):
+        definition = "item : int"
+        contents = [(1,), (2,)]  # noqa: RUF012
+
+    @schema
+    class Result(dj.Computed):
+        definition = "-> Item"
+
+        def make(self, key):
+            self.insert1(key)
+
+    for display_progress, count in ((True, 1), (False, 1)):
+        proxy.cut()
+        mending = threading.Timer(0.3, proxy.restore)
+        mending.start()
+        result = Result.populate(
+            reserve_jobs=reserve_jobs, display_progress=display_progress, max_calls=count
+        )
+        mending.join()
+        assert result == {"success_count": 1, "error_list": []}
+    assert len(schema.jobs) == 0
+
+
+class Cutter(socketserver.BaseRequestHandler):
+    """Carries so many bytes of what a server says, and then ends the connection."""
+
+    def handle(self) -> None:
+        left = self.server.bytes
+        with socket.create_connection(self.server.upstream) as upstream:
+            ends = {self.request: upstream, upstream: self.request}
+            while left > 0:
+                for source in select.select(list(ends), [], [])[0]:
+                    data = source.recv(65536)
+                    if not data:
+                        return
+                    if source is upstream:
+                        data, left = data[:left], left - len(data)
+                    ends[source].sendall(data)
+
+
+def test_a_connection_that_is_cut_while_it_is_made_is_lost(options):
+    """Wherever it is cut: so that whoever waits for the database goes on waiting."""
+    kinds = Counter()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Cutter) as proxy:
+        proxy.upstream = options["host"], options["port"]
+        proxy.daemon_threads = True
+        thread = threading.Thread(target=proxy.serve_forever, args=(0.01,))
+        thread.start()
+        detour = {**options, "host": "127.0.0.1", "port": proxy.server_address[1]}
+        try:
+            for proxy.bytes in itertools.chain(range(12), range(12, 6000, 199), [100_000]):
+                try:
+                    dj.Connection(**detour).close()
+                except DataJointError as error:
+                    kinds[type(error).__name__] += 1
+                else:
+                    kinds["connected"] += 1
+        finally:
+            proxy.shutdown()
+            thread.join()
+    assert kinds.keys() == {"connected", "LostConnectionError"}

@@ -6,8 +6,10 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 
 import datajoint as dj
+from datajoint.errors import LostConnectionError
 
 from . import pipeline
 
@@ -21,8 +23,9 @@ def main() -> None:
     print("ready", flush=True)
     while True:
         tables.Result.populate(reserve_jobs=True, make_kwargs=make_kwargs, **given["populate"])
-        if not tables.Result.progress(display=False)[0]:
-            return
+        with suppress(LostConnectionError):  # which is only to be told, other than in populate
+            if not tables.Result.progress(display=False)[0]:
+                return
         time.sleep(0.05)
 
 

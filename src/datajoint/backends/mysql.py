@@ -297,12 +297,14 @@ class MySQLBackend(Backend):
                 f"The server at {self._place} requires TLS: leave database.use_tls unset, or set "
                 f"it to True ({text})"
             )
-        if code == CR.CR_SSL_CONNECTION_ERROR:
+        if code == CR.CR_SSL_CONNECTION_ERROR and not _CUT.search(text):
             return DataJointError(
                 f"TLS is required by database.use_tls, but the server at {self._place} does not "
                 f"offer it ({text})"
             )
-        if isinstance(getattr(error, "original_exception", error), ssl.SSLError):
+        cause = getattr(error, "original_exception", error)
+        is_cut = isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+        if isinstance(cause, ssl.SSLError) and not is_cut:
             tls = self._options["use_tls"]
             trusted = [tls[name] for name in ("ca", "capath") if name in tls] if tls else []
             return DataJointError(
@@ -605,6 +607,8 @@ _LOST = (
     1927,  # the session was killed
     4031,  # it was idle for too long
 )
+#: What mysqlclient says when the connection is lost before it is encrypted.
+_CUT = re.compile("eof|reset|closed|Broken pipe", re.IGNORECASE)
 _DENIED = (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR, 1698)
 _INSECURE_TRANSPORT = 3159
 _IS_A_VIEW = 1965

@@ -26,7 +26,7 @@ _REFUSED: _Explanation = (
     AccessError,
     "The {server} refuses the user {user!r}: the password or the name is wrong",
 )
-_UNCLEAR: _Explanation = (DataJointError, "Cannot connect to the {server} as {user!r}")
+_UNCLEAR: _Explanation = (LostConnectionError, "Cannot connect to the {server} as {user!r}")
 
 #: What the text of a failure to connect says → its class, and an explanation of it. Servers that
 #: speak other languages than English have the last resorts above.
@@ -71,6 +71,11 @@ _CONNECT_ERRORS: tuple[tuple[str, type[DataJointError], str], ...] = (
         "should be",
     ),
     (
+        r"SSL error: unexpected eof|SSL SYSCALL error",
+        LostConnectionError,
+        "The connection to the {server} was lost while it was made",
+    ),
+    (
         r"certificate|SSL error",
         DataJointError,
         "TLS with the {server} fails with database.use_tls = {tls}",
@@ -80,7 +85,11 @@ _CONNECT_ERRORS: tuple[tuple[str, type[DataJointError], str], ...] = (
         LostConnectionError,
         "The {server} has too many connections",
     ),
-    (r"starting up|shutting down|recovery mode", LostConnectionError, "The {server} is not ready"),
+    (
+        r"starting up|shutting down|recovery mode|not (yet )?accepting connections",
+        LostConnectionError,
+        "The {server} is not ready",
+    ),
     (
         r"timeout expired|timed out",
         LostConnectionError,
