@@ -109,19 +109,14 @@ class Fleet:
             process.send_signal(signal.SIGCONT)
 
     @contextmanager
-    def frozen_when(self, met: Callable[[int], bool]) -> Iterator[None]:
-        """Halt a worker for the time of the block, at a moment that its number tells."""
-        while True:
-            for process in self.ready():
-                if met(process.pid):
-                    with self.frozen(process):
-                        time.sleep(0.01)
-                        if met(process.pid):  # still
-                            yield
-                            return
-            if self.is_done:
-                raise RuntimeError("the workers were done before one could be frozen")
-            time.sleep(0.002)
+    def halted(self, file: Path, seconds: float) -> Iterator[None]:
+        """Wait for a worker that halts itself, and let it go on after the block."""
+        if not self.wait_until(lambda: file.exists() and file.read_text() != "", seconds):
+            raise RuntimeError("no worker has halted itself")
+        try:
+            yield
+        finally:
+            os.kill(int(file.read_text()), signal.SIGCONT)
 
     def wait_until(self, met: Callable[[], bool], seconds: float) -> bool:
         """Wait until a condition is met; False if it is not in time."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +22,8 @@ LONG = 25
 
 #: The least and the most seconds of a ``make``, and those of a long one.
 Pause = tuple[float, float, float]
+#: The key and the moment at which a worker halts itself, and the file in which it tells its number.
+Halt = list[Any] | None
 
 
 def declare(schema: dj.Schema) -> SimpleNamespace:
@@ -63,36 +65,31 @@ def declare(schema: dj.Schema) -> SimpleNamespace:
 
         transient_errors = (OSError,)  # a disk may be full for a while
 
-        def make(self, key: dict[str, Any], pause: Pause, pid: int, marks: str) -> None:
+        def make(self, key: dict[str, Any], pause: Pause, halt: Halt) -> None:
             item = key["item"]
             value = (Item & key).fetch1("value")
             seconds = pause[-1] if item % LONG == 7 else random.uniform(*pause[:2])
-            with marked(Path(marks), "computing", pid):
-                time.sleep(seconds * 0.9)
+            time.sleep(seconds * 0.9)
+            if halt and halt[:2] == [item, "computing"]:  # it has changed nothing yet
+                halt_once(Path(halt[2]))
             self.insert1({**key, "total": total(value), "movie": movie(item)})
-            with marked(Path(marks), "inserting", pid):
-                time.sleep(seconds * 0.1)
+            time.sleep(seconds * 0.1)
+            if halt and halt[:2] == [item, "inserting"]:  # it holds locks
+                halt_once(Path(halt[2]))
             self.Piece.insert({**key, "piece": n, "image": image(item, n)} for n in range(PIECES))
-            Attempt.insert1({"attempt": uuid.uuid4(), "item": item, "pid": pid})
+            Attempt.insert1({"attempt": uuid.uuid4(), "item": item, "pid": os.getpid()})
 
     return SimpleNamespace(Item=Item, Attempt=Attempt, Result=Result)
 
 
-def mark_of(folder: Path, what: str, pid: int) -> Path:
-    """Name the file that is there while a worker is at something.
-
-    While it is ``computing``, it has changed nothing yet; while ``inserting``, it holds locks.
-    """
-    return folder / f"{what}-{pid}"
-
-
-@contextmanager
-def marked(folder: Path, what: str, pid: int) -> Iterator[None]:
-    """Tell the other processes what a worker is at."""
-    mark = mark_of(folder, what, pid)
-    mark.touch()
-    yield
-    mark.unlink()
+def halt_once(file: Path) -> None:
+    """Halt this process, if none has been halted; another one is to let it go on."""
+    try:
+        with file.open("x") as opened:
+            opened.write(str(os.getpid()))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def value(item: int) -> int:

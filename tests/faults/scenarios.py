@@ -117,11 +117,14 @@ class Trial:
     detour: dict[str, Any] | None = None
     #: More arguments of ``populate``.
     populate: dict[str, Any] = field(default_factory=dict)
+    #: The moment of its ``make`` at which whoever has the last key halts itself, if at all.
+    halt: str | None = None
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.scale.seed)
         self.store = self.folder / "store"
         self.store.mkdir(exist_ok=True)
+        self.halted = self.folder / "halted"
         self.settings = {
             "stores": {pipeline.STORE: {"protocol": "file", "location": str(self.store)}},
             "loglevel": "WARNING",
@@ -133,7 +136,7 @@ class Trial:
                 "options": self.detour or self.options,
                 "schema": self.schema,
                 "pause": (*self.scale.pause, 1.5 * self.scale.lease),
-                "marks": str(self.folder),
+                "halt": self.halt and [self.scale.keys - 1, self.halt, str(self.halted)],
                 "populate": self.populate,
             },
             self.folder,
@@ -167,12 +170,6 @@ class Trial:
             lambda: self.made() >= wanted or self.fleet.is_done, self.scale.patience
         )
         return not self.fleet.is_done
-
-    def is_hit(self, pid: int) -> bool:
-        """Tell whether a worker is where it is worst to freeze it, and others can still go on."""
-        is_file = self.options["backend"] == "sqlite"  # which an insert locks as a whole
-        what = "computing" if is_file else "inserting"
-        return pipeline.mark_of(self.folder, what, pid).exists()
 
     def made(self) -> int:
         with suppress(dj.errors.LostConnectionError):
@@ -244,8 +241,7 @@ def freeze_workers(trial: Trial) -> int:
         if ready := fleet.ready():
             with fleet.frozen(trial.chance.choice(ready)):
                 time.sleep(2.5 * scale.lease)
-    trial.wait_for((scale.times + 1) / (scale.times + 2))
-    with fleet.frozen_when(trial.is_hit):
+    with fleet.halted(trial.halted, scale.patience):
         if not fleet.wait_until(lambda: trial.made() == scale.keys, scale.patience):
             raise RuntimeError("nobody took over what a worker had reserved that is frozen")
     return scale.times + 1
@@ -358,8 +354,10 @@ def disk_full(**given: Any) -> Figures:
 
 
 def worker_frozen(**given: Any) -> Figures:
-    """SIGSTOP to a worker past its lease, and SIGCONT."""
-    return Trial(**given).run(freeze_workers)
+    """SIGSTOP to a worker past its lease, and SIGCONT; the last one where that is worst."""
+    is_file = given["options"]["backend"] == "sqlite"  # which an insert locks as a whole
+    halt = "computing" if is_file else "inserting"
+    return Trial(halt=halt, **given).run(freeze_workers)
 
 
 Scenario = Callable[..., Figures]

@@ -93,7 +93,7 @@ def test_what_is_wrong_is_counted(schema, tmp_path):
     tables = scenarios.pipeline.declare(schema)
     keys = [{"item": item} for item in range(6)]
     tables.Item.insert({**key, "value": scenarios.pipeline.value(key["item"])} for key in keys)
-    tables.Result.populate(make_kwargs={"pause": (0, 0, 0), "pid": 0, "marks": str(tmp_path)})
+    tables.Result.populate(make_kwargs={"pause": (0, 0, 0), "halt": None})
     assert scenarios.verify(schema, tables, 6, 1, 1.0, []).wrong == {}
 
     (tables.Result & keys[0]).delete()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from contextlib import suppress
@@ -19,7 +18,7 @@ def main() -> None:
     dj.config.update(given["settings"])
     connection = dj.Connection(**given["options"])
     tables = pipeline.declare(dj.Schema(given["schema"], connection=connection))
-    make_kwargs = {"pause": given["pause"], "marks": given["marks"], "pid": os.getpid()}
+    make_kwargs = {"pause": given["pause"], "halt": given["halt"]}
     print("ready", flush=True)
     while True:
         tables.Result.populate(reserve_jobs=True, make_kwargs=make_kwargs, **given["populate"])
