@@ -151,7 +151,7 @@ class Keys:
             todo = table._jobs_to_do(restrictions)
             self._pending = not_made(todo, table.target)
             if options.refresh:
-                self._stale = Patience(table.connection).run(lambda: _stale(table, todo))
+                self._stale = _stale(table, todo)
         #: Those that have been handed out, and are not known to be made: the others are not
         #: pending any more, and may be too many to be remembered.
         self._seen: set[tuple[Any, ...]] = set()

@@ -70,22 +70,22 @@ def declare(schema: dj.Schema) -> SimpleNamespace:
             value = (Item & key).fetch1("value")
             seconds = pause[-1] if item % LONG == 7 else random.uniform(*pause[:2])
             time.sleep(seconds * 0.9)
-            if halt and halt[:2] == [item, "computing"]:  # it has changed nothing yet
-                halt_once(Path(halt[2]))
+            halt_at(item, "computing", halt)  # it has changed nothing yet
             self.insert1({**key, "total": total(value), "movie": movie(item)})
             time.sleep(seconds * 0.1)
-            if halt and halt[:2] == [item, "inserting"]:  # it holds locks
-                halt_once(Path(halt[2]))
+            halt_at(item, "inserting", halt)  # it holds locks
             self.Piece.insert({**key, "piece": n, "image": image(item, n)} for n in range(PIECES))
             Attempt.insert1({"attempt": uuid.uuid4(), "item": item, "pid": os.getpid()})
 
     return SimpleNamespace(Item=Item, Attempt=Attempt, Result=Result)
 
 
-def halt_once(file: Path) -> None:
-    """Halt this process, if none has been halted; another one is to let it go on."""
+def halt_at(item: int, moment: str, halt: Halt) -> None:
+    """Halt this process where it shall be, if none has been halted; another one lets it go on."""
+    if halt is None or halt[:2] != [item, moment]:
+        return
     try:
-        with file.open("x") as opened:
+        with Path(halt[2]).open("x") as opened:
             opened.write(str(os.getpid()))
     except FileExistsError:
         return

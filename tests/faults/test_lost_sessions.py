@@ -43,6 +43,21 @@ def far(connection: dj.Connection, options: dict[str, Any], proxy: Proxy) -> Ite
     far.close()
 
 
+@pytest.fixture
+def schema(far: dj.Connection, schema_name: str) -> dj.Schema:
+    return dj.Schema(schema_name, connection=far)
+
+
+@pytest.fixture
+def Item(schema: dj.Schema) -> Any:
+    @schema
+    class Item(dj.Lookup):
+        definition = "item : int"
+        contents = [(1,), (2,)]  # noqa: RUF012
+
+    return Item
+
+
 def cut(proxy: Proxy) -> None:
     """Cut the network, without a word to the server, and mend it."""
     proxy.cut(is_told=False)
@@ -50,14 +65,8 @@ def cut(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("reserve_jobs", [False, True])
-def test_what_a_lost_make_has_inserted_is_not_in_the_way(far, proxy, schema_name, reserve_jobs):
-    schema = dj.Schema(schema_name, connection=far)
+def test_what_a_lost_make_has_inserted_is_not_in_the_way(proxy, schema, Item, reserve_jobs):
     calls = []
-
-    @schema
-    class Item(dj.Lookup):
-        definition = "item : int"
-        contents = [(1,), (2,)]  # noqa: RUF012
 
     @schema
     class Result(dj.Computed):
@@ -132,14 +141,7 @@ def test_the_server_looks_whether_a_silent_client_is_there(connection, differs):
 
 
 @pytest.mark.parametrize("reserve_jobs", [False, True])
-def test_populate_can_begin_while_the_network_is_down(far, proxy, schema_name, reserve_jobs):
-    schema = dj.Schema(schema_name, connection=far)
-
-    @schema
-    class Item(dj.Lookup):
-        definition = "item : int"
-        contents = [(1,), (2,)]  # noqa: RUF012
-
+def test_populate_can_begin_while_the_network_is_down(proxy, schema, Item, reserve_jobs):
     @schema
     class Result(dj.Computed):
         definition = "-> Item"
@@ -147,12 +149,12 @@ def test_populate_can_begin_while_the_network_is_down(far, proxy, schema_name, r
         def make(self, key):
             self.insert1(key)
 
-    for display_progress, count in ((True, 1), (False, 1)):
+    for display_progress in (True, False):
         proxy.cut()
         mending = threading.Timer(0.3, proxy.restore)
         mending.start()
         result = Result.populate(
-            reserve_jobs=reserve_jobs, display_progress=display_progress, max_calls=count
+            reserve_jobs=reserve_jobs, display_progress=display_progress, max_calls=1
         )
         mending.join()
         assert result == {"success_count": 1, "error_list": []}
