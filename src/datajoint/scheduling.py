@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError
+from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import ceil
@@ -124,7 +124,7 @@ class Lane(ABC):
 
     @abstractmethod
     def close(self, now: bool) -> None:
-        """Let the workers go; now means even if they are working."""
+        """Let the workers go, beside other lanes; now means even if they are working."""
 
 
 class Losses:
@@ -195,8 +195,8 @@ class Scheduler:
                     except Empty:  # a signal that meets another one may wake nobody
                         for lane in self._lanes:
                             lane.interrupt()
-            for lane in self._lanes:
-                lane.close(now)
+            with ThreadPoolExecutor(len(self._lanes)) as threads:  # processes take a while to end
+                list(threads.map(lambda lane: lane.close(now), self._lanes))
 
     def __iter__(self) -> Iterator[tuple[Batch, Report]]:
         """Iterate over the batches as they are done."""

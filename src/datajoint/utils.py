@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,7 @@ CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 _TABLE_NAME = re.compile(r"`(?P<schema>[^`]+)`\.`(?P<table>[^`]+)`")
 
 
+@lru_cache
 def from_camel_case(name: str) -> str:
     """Convert a class name to the name of its table, without the prefix of the tier.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, Future
@@ -84,6 +85,33 @@ def test_the_last_keys_are_shared() -> None:
     lane = Played(4, made)
     assert run(lane, 40) == {"made": 40}
     assert max(len(batch) for batch in lane.batches) <= 10
+
+
+def test_lanes_are_closed_side_by_side() -> None:
+    meeting = threading.Barrier(3, timeout=10.0)
+
+    class Slow(Played):
+        def close(self, now: bool) -> None:
+            meeting.wait()
+            super().close(now)
+
+    lanes = [Slow(1, made) for _ in range(3)]
+    scheduler = Scheduler([*lanes], keys(9), None, Losses(), print)
+    assert sum(len(batch.keys) for batch, _ in scheduler) == 9
+    scheduler.end(now=False)
+    assert [lane.closed for lane in lanes] == [False] * 3
+
+
+def test_errors_of_closing_are_told() -> None:
+    class Stuck(Played):
+        def close(self, now: bool) -> None:
+            raise DataJointError("It does not end")
+
+    others = [Played(1, made), Played(1, made)]
+    scheduler = Scheduler([others[0], Stuck(1, made), others[1]], keys(3), None, Losses(), print)
+    with pytest.raises(DataJointError, match="does not end"):
+        scheduler.end(now=True)
+    assert [lane.closed for lane in others] == [True, True]
 
 
 def test_no_more_calls_than_allowed() -> None:
