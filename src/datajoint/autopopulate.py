@@ -216,7 +216,7 @@ class AutoPopulate(Table):
         changed the same data meanwhile, and when the connection was lost: see the setting
         ``populate.patience``.
         """
-        if self.connection.in_transaction:
+        if self.connection.has_own_transaction:
             raise DataJointError(f"{self.name} cannot be populated inside a transaction")
         self.connection.check_changeable(f"populate {self.name}")
         options = Options(
@@ -239,8 +239,7 @@ class AutoPopulate(Table):
                 type(self).__name__,
             )
         workers = distribution(self, options, processes, executor)
-        patience = Patience(self.connection)
-        found = patience.run(lambda: Keys(self, restrictions, keys, options))
+        found = Patience(self.connection).run(lambda: Keys(self, restrictions, keys, options))
         return populate(self, found, options, workers)
 
     # -- provenance -----------------------------------------------------------------------------

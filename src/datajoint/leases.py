@@ -13,7 +13,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -581,7 +581,7 @@ def lease(connection: Connection, schema: str, duration: float | None = None) ->
     Parameters
     ----------
     connection : Connection
-        Not in a transaction.
+        Not in a transaction of this thread; those of others are waited for.
     schema : str
     duration : float, optional
         Seconds: setting ``populate.lease``.
@@ -601,17 +601,21 @@ def lease(connection: Connection, schema: str, duration: float | None = None) ->
         finally:
             outer.end(kept, is_last=False)
         return
-    if connection.in_transaction:
-        raise DataJointError(
-            f"Keys of the schema `{schema}` cannot be reserved inside a transaction, which would "
-            "hide it from others"
-        )
-    connection.revive()  # the owner is named after the session
-    found = Lease(connection, schema, config["populate.lease"] if duration is None else duration)
-    try:
-        leases[place] = found
-        found.begin()
-        yield found
-    finally:
-        leases.pop(place, None)
-        found.end()
+    with ExitStack() as beginning:
+        beginning.enter_context(connection.alone())
+        if connection.in_transaction:
+            raise DataJointError(
+                f"Keys of the schema `{schema}` cannot be reserved inside a transaction, which "
+                "would hide it from others"
+            )
+        connection.revive()  # the owner is named after the session
+        seconds = config["populate.lease"] if duration is None else duration
+        found = Lease(connection, schema, seconds)
+        try:
+            leases[place] = found
+            found.begin()
+            beginning.close()
+            yield found
+        finally:
+            leases.pop(place, None)
+            found.end()

@@ -31,7 +31,7 @@ from .version import __version__
 
 _Result = TypeVar("_Result")
 
-#: Seconds that a ``make`` waits for transactions of other threads.
+#: Seconds that ``populate`` waits for transactions of other threads.
 OTHERS_SECONDS = 60.0
 #: What to do about threads that share one.
 OWN_CONNECTION = "Give each thread a connection of its own, as by dj.Connection()"
@@ -360,11 +360,26 @@ class Session:
         finally:
             self._forget_transaction()
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other threads from the connection, once their transaction is over.
+
+        It is waited for, a minute at the most; whoever cannot do with it has to look then.
+        """
+        latest = time.monotonic() + OTHERS_SECONDS
+        while True:
+            with self._lock:
+                is_others = self.in_transaction and not self.has_own_transaction
+                if not is_others or time.monotonic() > latest:
+                    yield
+                    return
+            time.sleep(0.01)
+
     def start_make(self, table: object, *, optimistic: bool = False) -> None:
         """Start a transaction for a ``make``, which this thread is going to call.
 
         It alone may change something in it, and it cannot commit. Transactions of other threads
-        are waited for, a minute at the most.
+        are waited for, as by :meth:`alone`.
 
         Parameters
         ----------
@@ -377,15 +392,9 @@ class Session:
         DataJointError
             When a transaction is in progress.
         """
-        latest = time.monotonic() + OTHERS_SECONDS
-        while True:
-            with self._lock:
-                is_others = self.in_transaction and not self.has_own_transaction
-                if not is_others or time.monotonic() > latest:
-                    self.start_transaction(optimistic=optimistic)
-                    self._making = table
-                    return
-            time.sleep(0.01)
+        with self.alone():
+            self.start_transaction(optimistic=optimistic)
+            self._making = table
 
     def commit_make(self) -> None:
         """Commit the transaction in progress, once the ``make`` is done."""
