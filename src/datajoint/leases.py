@@ -349,8 +349,10 @@ class Lease:
     def may_have_lost(self) -> bool:
         """Tell whether others may have taken over what was reserved last: then see what it holds.
 
-        Either the lease ran out, as when the process was halted, or the session is another.
+        Either the lease ran out, as when the process was halted, or the session is another, which
+        is opened here if the last one has ended: not amid a transaction.
         """
+        self._connection.revive()
         self._note_session()
         return self._in_doubt
 
